@@ -1,0 +1,133 @@
+"""One Sphinx configuration for the book (docs/) and the deck (talk/).
+
+book: sphinx-build -c . -b html docs build/site/en
+deck: sphinx-build -c . -t deck -b revealjs talk build/site/talk/en
+"""
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).parent
+PACKAGE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
+    "project"
+]
+DECK = tags.has("deck")  # noqa: F821
+SERVE = tags.has("serve")  # noqa: F821
+
+# Where the site lives; the publishing workflow sets both.
+SITE_URL = os.environ.get("SITE_URL", "https://example.org/evening/")
+REPOSITORY_URL = os.environ.get(
+    "REPOSITORY_URL", "https://example.org/evening"
+)
+
+sys.path.insert(0, str(ROOT / "docs/_ext"))
+sys.path.insert(0, str(ROOT / "lib"))
+
+project = "An Evening with gevent"
+author = "The authors of An Evening with gevent"
+copyright = "2026, the authors, MIT licence"
+version = release = PACKAGE["version"]
+language = "en"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.doctest",
+    "snippet",
+    "piece",
+    "drawing",
+    "watch",
+    "journey",
+    "cost",
+]
+exclude_patterns = ["locale", "_*"]
+nitpicky = True
+pygments_style = "evening_style.Evening"
+pygments_dark_style = "evening_style.EveningDark"
+
+myst_enable_extensions = [
+    "attrs_block",
+    "attrs_inline",
+    "colon_fence",
+    "deflist",
+]
+myst_heading_anchors = 3
+
+locale_dirs = ["locale"]  # relative to the source folder, not to this file
+gettext_compact = False
+gettext_uuid = False
+figure_language_filename = "{root}.{language}{ext}"
+
+doctest_global_setup = "from run_snippet import check"
+trim_doctest_flags = False
+
+# The reserved addresses: /en/ now, /zh-cn/ for the Chinese edition.
+EDITION = "en"
+
+if DECK:
+    exclude_patterns += ["greenlet.md", "core.md", "hub.md", "socket.md"]
+    templates_path = ["talk/_templates"]  # docs/_templates has a page.html too
+    extensions += ["sphinx_revealjs", "deck"]
+    pygments_style = pygments_dark_style
+    html_favicon = "docs/_static/favicon.svg"
+    revealjs_html_theme = "revealjs-simple"
+    revealjs_style_theme = "deck.css"
+    revealjs_static_path = ["docs/_static", "talk/_static"]
+    revealjs_css_files = ["identity.css", "pygments.css"]
+    revealjs_use_section_ids = True
+    revealjs_script_conf = {
+        "width": 1280,
+        "height": 720,
+        "margin": 0,
+        "hash": True,
+        "controls": True,
+        "progress": True,
+        "slideNumber": "c/t",
+        "center": False,
+        "navigationMode": "linear",
+        "transition": "none",
+        "pdfSeparateFragments": False,
+    }
+    revealjs_script_plugins = [
+        {"name": "RevealNotes", "src": "revealjs/plugin/notes/notes.js"},
+        {"name": "Steps", "src": "deck.js"},
+    ]
+    html_context = {"book": "../" if SERVE else "../../en/"}
+else:
+    templates_path = ["docs/_templates"]
+    extensions += [
+        "notfound.extension",
+        "sphinx_copybutton",
+        "sphinx_sitemap",
+        "sphinxext.opengraph",
+    ]
+    html_theme = "furo"
+    html_title = project
+    html_baseurl = ogp_site_url = f"{SITE_URL}{EDITION}/"
+    html_favicon = html_logo = "docs/_static/favicon.svg"
+    html_static_path = ["docs/_static"]
+    html_css_files = ["identity.css", "book.css"]
+    html_js_files = [("book.js", {"defer": "defer"})]
+    html_sidebars = {
+        "**": [
+            "sidebar/brand.html",
+            "sidebar/editions.html",
+            "sidebar/search.html",
+            "sidebar/scroll-start.html",
+            "sidebar/navigation.html",
+            "sidebar/scroll-end.html",
+        ]
+    }
+    html_copy_source = html_show_sourcelink = False
+    html_theme_options = {
+        "source_edit_link": f"{REPOSITORY_URL}/edit/main/docs/{{filename}}",
+    }
+    html_context = {"deck": "talk/" if SERVE else f"../talk/{EDITION}/"}
+    copybutton_prompt_text = r">>> |\.\.\. |\$ "
+    copybutton_prompt_is_regexp = True
+    notfound_urls_prefix = f"{urlsplit(SITE_URL).path}{EDITION}/"
+    ogp_social_cards = {"enable": False}
+    sitemap_url_scheme = "{link}"
+    sitemap_excludes = ["404.html", "genindex.html", "search.html"]
