@@ -1,0 +1,110 @@
+"""The directive ``{journey}``: a byte's way through the layers, as it went.
+
+``stations()`` runs a real ``recv`` on evening, in a child process, and
+returns the functions it came through.  tests/test_journey.py asserts them,
+the page draws them.  ``python journey.py`` is the child.
+"""
+
+import functools
+import json
+import subprocess
+import sys
+
+from sphinx.util.docutils import SphinxDirective
+
+from drawing import drawing, framed
+from swimlane import draw
+
+#: The lanes of the figure, from the application down to the kernel.
+LANES = {
+    "socket": "greenlet",
+    "hub": "hub",
+    "greenlet": "greenlet",
+    "core": "loop",
+    "kernel": "kernel",
+}
+
+
+def record():
+    """Let a greenlet read a byte that comes later; return its stations."""
+    import socket as standard
+
+    from evening import core, hub, socket, spawn
+
+    steps = []
+
+    def note(lane, owner, method, before=lambda: None):
+        original = getattr(owner, method)
+
+        @functools.wraps(original)
+        def noted(self, *args):
+            before()
+            text = f"{owner.__name__}.{method}"
+            steps.append((lane, text))
+            return original(self, *args)
+
+        setattr(owner, method, noted)
+
+    def read():
+        steps.clear()
+        steps.append(("socket", "recv(1)"))
+        data = reader.recv(1)
+        return [*steps, ("socket", f"recv: {data!r}")]
+
+    backend = type(core.default_backend())
+    mine, peer = standard.socketpair()
+    reader = socket.socket(fileno=mine.detach())
+    note("socket", socket.socket, "_wait")
+    note("hub", hub.Hub, "wait")
+    note("core", core.Watcher, "start")
+    note("hub", hub.Waiter, "get")
+    note("greenlet", hub.Hub, "switch")
+    note("core", core.Loop, "_fd_reify")
+    note("kernel", backend, "modify")
+    note("kernel", backend, "poll", before=lambda: peer.send(b"x"))
+    note("core", core.Loop, "_fd_event")
+    note("core", core.Loop, "_invoke_pending")
+    note("hub", hub.Waiter, "switch")
+    note("greenlet", hub.Greenlet, "switch")
+    return spawn(read).get()
+
+
+def stations():
+    """Return the stations of one run, ``(lane, function)``, from a child."""
+    child = subprocess.run(
+        [sys.executable, "-X", "utf8", __file__],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return [tuple(step) for step in json.loads(child.stdout)]
+
+
+class Journey(SphinxDirective):
+    """``{journey}`` draws the stations; its body explains."""
+
+    has_content = True
+
+    def run(self):
+        """Return a figure, or an error that names page and line."""
+        try:
+            steps = stations()
+        except subprocess.SubprocessError as error:
+            said = getattr(error, "stderr", None) or error
+            raise self.error(f"the journey's run failed: {said}") from None
+        svg = draw("The journey of a byte", LANES, steps)
+        picture = drawing(svg=svg, name="journey", words=["title"])
+        figure = framed(self, picture)
+        figure["classes"].append("swimlane")
+        return [figure]
+
+
+def setup(app):
+    """Register the directive."""
+    app.add_directive("journey", Journey)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+if __name__ == "__main__":
+    json.dump(record(), sys.stdout)

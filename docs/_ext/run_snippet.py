@@ -1,0 +1,93 @@
+"""Run one snippet's session on one library, in a process of its own.
+
+``check(name, library)`` is what the doctest builder and the tests call;
+``python run_snippet.py FILE LIBRARY`` is the child that it starts.
+"""
+
+import doctest
+import functools
+import importlib
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+SNIPPETS = Path(__file__).parents[2] / "snippets"
+TIMEOUT = 30  # seconds; each takes a fraction of one
+
+# What a snippet imports, and the module of ours that stands in for it.
+STAND_INS = {
+    "greenlet": "greenlet",
+    "gevent": "",
+    "gevent.core": "core",
+    "gevent.hub": "hub",
+    "gevent.socket": "socket",
+}
+
+# A greenlet made of a thread can't hold these: each says why it is left out.
+NOT_ON_THREADS = {
+    "greenlet/last_reference": "a thread holds a reference to its greenlet",
+}
+
+
+def libraries(name):
+    """Return the libraries that must show what the snippet *name* says."""
+    if name.startswith("greenlet/") and name not in NOT_ON_THREADS:
+        return ["gevent", "evening", "evening-thread"]
+    return ["gevent", "evening"]
+
+
+@functools.cache
+def check(name, library):
+    """Return "" where the session holds, else a report of what differs."""
+    path = SNIPPETS / f"{name}.py"
+    package, _, engine = library.partition("-")
+    env = os.environ | {"PYTHONUTF8": "1"}
+    if engine:
+        env["EVENING_ENGINE"] = engine
+    try:
+        child = subprocess.run(
+            [sys.executable, __file__, path, package],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            env=env,
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = (error.output or b"").decode("utf-8", "replace")
+        return (
+            f"snippets/{name}.py on {library}: "
+            f"no end after {TIMEOUT} s\n{said}\n"
+        )
+    if child.returncode:
+        return f"snippets/{name}.py on {library}:\n{child.stdout}"
+    return ""
+
+
+def stand_in(package):
+    """Let *package* answer to the names of greenlet and gevent."""
+    modules = {
+        theirs: importlib.import_module(f"{package}.{ours}".rstrip("."))
+        for theirs, ours in STAND_INS.items()
+    }
+    sys.modules.update(modules)
+
+
+def main(path, package):
+    """Run the session of the snippet at *path*; return how much failed."""
+    if package != "gevent":
+        stand_in(package)
+    source = Path(path).read_text("utf-8")
+    snippet = types.ModuleType(Path(path).stem)
+    snippet.__file__ = path
+    exec(compile(source, path, "exec"), vars(snippet))
+    return doctest.testmod(
+        snippet, optionflags=doctest.REPORT_UDIFF, report=False
+    ).failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]) != 0)

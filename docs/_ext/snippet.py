@@ -1,0 +1,152 @@
+"""The directive ``{snippet}``: a file of snippets/, shown and run.
+
+It shows the snippet's code and, below it, the session of its docstring.
+The doctest builder runs that session on each library.
+"""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util._lines import parse_line_num_spec
+from sphinx.util.docutils import SphinxDirective
+
+from run_snippet import SNIPPETS, libraries
+
+
+@dataclass
+class Snippet:
+    """A snippet's parts, each as the lines of its file."""
+
+    path: Path
+    title: str
+    session: str
+    session_line: int
+    code: str
+    code_line: int
+    tree: ast.Module
+
+    @classmethod
+    def read(cls, path):
+        """Read the file at *path*; raise ValueError if a part is missing."""
+        source = path.read_text("utf-8")
+        tree = ast.parse(source, path)
+        docstring = ast.get_docstring(tree)
+        title, blank, session = (docstring or "").partition("\n\n")
+        if not blank or ">>>" not in session:
+            raise ValueError("its docstring needs a title and a session")
+        lines = source.splitlines()
+        end = tree.body[0].end_lineno
+        while end < len(lines) and not lines[end].strip():
+            end += 1
+        start = next(n for n, line in enumerate(lines, 1) if ">>>" in line)
+        return cls(
+            path,
+            title,
+            session,
+            start,
+            "\n".join(lines[end:]),
+            end + 1,
+            tree,
+        )
+
+    def piece(self, name):
+        """Return the code of the function or class *name*; may be dotted."""
+        node = self.tree
+        for part in name.split("."):
+            try:
+                node = next(
+                    child
+                    for child in ast.walk(node)
+                    if getattr(child, "name", None) == part
+                )
+            except StopIteration:
+                raise ValueError(f"it has no piece {name!r}") from None
+        lines = self.path.read_text("utf-8").splitlines()
+        lines = lines[node.lineno - 1 : node.end_lineno]
+        return "\n".join(line[node.col_offset :] for line in lines)
+
+
+class SnippetDirective(SphinxDirective):
+    """``{snippet} hub/two_sleepers`` shows and runs that snippet."""
+
+    required_arguments = 1
+    option_spec: ClassVar = {
+        "piece": directives.unchanged_required,
+        "emphasize": directives.unchanged_required,
+        "steps": directives.unchanged_required,
+        "no-output": directives.flag,
+    }
+
+    def run(self):
+        """Return the figure, or an error that names page and line."""
+        name = self.arguments[0]
+        path = SNIPPETS / f"{name}.py"
+        self.env.note_dependency(str(path))
+        try:
+            snippet = Snippet.read(path)
+            piece = self.options.get("piece")
+            code = snippet.piece(piece) if piece else snippet.code
+            emphasized = (
+                parse_line_num_spec(
+                    self.options.get("emphasize", ""), len(code.splitlines())
+                )
+                if "emphasize" in self.options
+                else []
+            )
+        except FileNotFoundError:
+            raise self.error(f"there is no snippets/{name}.py") from None
+        except (SyntaxError, ValueError) as error:
+            raise self.error(f"snippets/{name}.py: {error}") from None
+
+        figure = nodes.container(classes=["snippet"], literal_block=True)
+        figure += self.caption(f"snippets/{name}.py")
+        figure += self.code_block(code, emphasized)
+        figure += self.session_block(snippet, name)
+        return [figure]
+
+    def caption(self, text):
+        """Return *text*, the path, as the figure's caption."""
+        caption = nodes.caption("", "")
+        caption += nodes.literal(text, text, translatable=False)
+        self.set_source_info(caption)
+        return caption
+
+    def code_block(self, code, emphasized):
+        """Return the code; the deck steps through its lines."""
+        block = nodes.literal_block(code, code, language="python")
+        block["linenos"] = False
+        block["classes"].append("snippet-code")
+        if emphasized:
+            block["highlight_args"] = {"hl_lines": [n + 1 for n in emphasized]}
+        if "steps" in self.options:
+            block["data-line-numbers"] = self.options["steps"]
+        self.set_source_info(block)
+        return block
+
+    def session_block(self, snippet, name):
+        """Return the session, or a comment; both make the builder run it."""
+        test = "\n".join(
+            f">>> print(check({name!r}, {library!r}), end='')"
+            for library in libraries(name)
+        )
+        if "no-output" in self.options:
+            block = nodes.comment(snippet.session, snippet.session)
+        else:
+            block = nodes.literal_block(
+                snippet.session, snippet.session, language="pycon"
+            )
+            block["linenos"] = False
+            block["classes"].append("snippet-session")
+        block["testnodetype"], block["test"] = "doctest", test
+        block.source, block.line = str(snippet.path), snippet.session_line
+        return block
+
+
+def setup(app):
+    """Register the directive."""
+    app.add_directive("snippet", SnippetDirective)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,187 @@
+"""Measure what it costs to hand over control, and to wait.
+
+Four ways to run a second thing: a plain call, a generator, a greenlet, a
+thread.  Rounds are interleaved and the median counts, for the machine may be
+busy.  Time is the process's CPU time, the kernel's share included.
+
+    python tests/bench/cost.py        prints a table
+    python tests/bench/cost.py --json prints what the book's chart reads
+"""
+
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from importlib.metadata import version
+
+from greenlet import getcurrent, greenlet
+
+ROUNDS, TURNS = 9, 5_000
+WAITERS = 2_000
+
+
+def call(turns):
+    """Call a function and come back."""
+
+    def other():
+        pass
+
+    return timed(other, turns)
+
+
+def generator(turns):
+    """Resume a generator up to its next ``yield``."""
+
+    def other():
+        while True:
+            yield
+
+    return timed(other().__next__, turns)
+
+
+def in_greenlet(turns):
+    """Switch to a greenlet and back."""
+    main = getcurrent()
+
+    def other():
+        while True:
+            main.switch()
+
+    return timed(greenlet(other).switch, turns)
+
+
+def in_thread(turns):
+    """Wake a thread and wait until it wakes us."""
+    ours, theirs = threading.Semaphore(0), threading.Semaphore(0)
+    done = False
+
+    def other():
+        while True:
+            theirs.acquire()
+            if done:
+                return
+            ours.release()
+
+    def there_and_back():
+        theirs.release()
+        ours.acquire()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        return timed(there_and_back, turns)
+    finally:
+        done = True
+        theirs.release()
+        thread.join()
+
+
+def timed(step, turns):
+    """Return the CPU seconds of one *step*."""
+    start = time.process_time()
+    for _ in range(turns):
+        step()
+    return (time.process_time() - start) / turns
+
+
+WAYS = {
+    "call": call,
+    "generator": generator,
+    "greenlet": in_greenlet,
+    "thread": in_thread,
+}
+
+
+def time_of_switch():
+    """Return microseconds of CPU there and back, by way."""
+    rounds = [
+        {name: way(TURNS) for name, way in WAYS.items()} for _ in range(ROUNDS)
+    ]
+    return {
+        name: statistics.median(one[name] for one in rounds) * 1e6
+        for name in WAYS
+    }
+
+
+def wait_in(kind):
+    """Print the kilobytes that each of many waiting ones takes."""
+    before = memory()
+    if kind == "greenlet":
+        main = getcurrent()
+
+        def wait():
+            main.switch()
+
+        waiting = [greenlet(wait) for _ in range(WAITERS)]
+        for one in waiting:
+            one.switch()
+        print((memory() - before) / WAITERS)
+        return
+    gate = threading.Event()
+    threads = [threading.Thread(target=gate.wait) for _ in range(WAITERS)]
+    for one in threads:
+        one.start()
+    print((memory() - before) / WAITERS)
+    gate.set()
+    for one in threads:
+        one.join()
+
+
+def memory():
+    """Return the largest memory this process has had, in kilobytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 1024 if sys.platform == "darwin" else most
+
+
+def memory_of_wait():
+    """Return kilobytes of one that waits, each kind in its own process."""
+    return {
+        kind: float(
+            subprocess.run(
+                [sys.executable, __file__, "--wait-in", kind],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=60,
+            ).stdout
+        )
+        for kind in ("greenlet", "thread")
+    }
+
+
+def measure():
+    """Return all figures and what they were measured with."""
+    return {
+        "switch": time_of_switch(),
+        "memory": memory_of_wait(),
+        "with": {
+            "python": platform.python_version(),
+            "greenlet": version("greenlet"),
+            "system": platform.system(),
+            "machine": platform.machine(),
+        },
+    }
+
+
+def main(arguments):
+    """Do as the module's docstring says."""
+    if arguments[:1] == ["--wait-in"]:
+        wait_in(arguments[1])
+        return
+    figures = measure()
+    if arguments == ["--json"]:
+        json.dump(figures, sys.stdout)
+        return
+    print(*figures["with"].values())
+    for name, microseconds in figures["switch"].items():
+        print(f"switch {name:10} {microseconds:8.2f} µs")
+    for name, kilobytes in figures["memory"].items():
+        print(f"waits  {name:10} {kilobytes:8.1f} KB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

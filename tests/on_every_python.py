@@ -1,0 +1,95 @@
+"""Run the library's tests on each other CPython 3.11 to 3.14 of this machine.
+
+They are looked for on the path and among pyenv's; each gets an environment
+in build/python, from the same lock.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+VERSIONS = ["3.11", "3.12", "3.13", "3.14"]
+TESTS = [
+    f"tests/test_{name}.py"
+    for name in ("greenlet", "core", "hub", "socket", "names", "journey")
+]
+ASK = (
+    "import sys; assert sys.implementation.name == 'cpython';"
+    "print('%d.%d' % sys.version_info[:2])"
+)
+
+
+def candidates():
+    """Yield commands that may be a Python."""
+    for version in VERSIONS:
+        yield f"python{version}"
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+        yield from pyenv.glob(f"versions/{version}.*/bin/python")
+
+
+def found():
+    """Return a command for each version that is here, without our own."""
+    pythons = {}
+    for command in candidates():
+        try:
+            child = subprocess.run(
+                [command, "-c", ASK],
+                capture_output=True,
+                text=True,
+                timeout=30,
+            )
+        except OSError:
+            continue
+        if child.returncode == 0:
+            pythons.setdefault(child.stdout.strip(), command)
+    pythons.pop("{}.{}".format(*sys.version_info), None)
+    return {v: pythons[v] for v in VERSIONS if v in pythons}
+
+
+def prepare(version, command):
+    """Return the Python of an environment that is ready for the tests."""
+    folder = ROOT / "build/python" / version
+    python = folder / "bin/python"
+    lock = ROOT / "requirements.lock"
+    stamp = folder / "ready"
+    if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run([command, "-m", "venv", folder], check=True)
+        pip = [python, "-m", "pip", "--disable-pip-version-check"]
+        install = [*pip, "install", "--quiet", "-c", lock]
+        subprocess.run([*install, "setuptools"], check=True)
+        # fmt: off
+        subprocess.run(
+            [*install, "--no-build-isolation", "--editable", ".",
+             "gevent", "pytest", "sphinx"],
+            cwd=ROOT, check=True,
+        )
+        # fmt: on
+        stamp.touch()
+    return python
+
+
+def main():
+    """Run the tests; return how many Pythons failed them."""
+    pythons = found()
+    failed = 0
+    for version in VERSIONS:
+        if version not in pythons:
+            continue
+        print(f"-- the library on Python {version}", flush=True)
+        python = prepare(version, pythons[version])
+        failed += bool(
+            subprocess.run(
+                [python, "-m", "pytest", "-q", *TESTS], cwd=ROOT
+            ).returncode
+        )
+    here = "{}.{}".format(*sys.version_info)
+    absent = [v for v in VERSIONS if v not in pythons and v != here]
+    if absent:
+        print(f"not on this machine: Python {', '.join(absent)}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""The book tells the whole library, runs all it shows, and keeps its form."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sphinx.directives.code import LiteralIncludeReader
+
+import run_snippet
+from run_snippet import check
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "lib/evening"
+PAGES = sorted(
+    page
+    for folder in ("docs", "talk")
+    for page in (ROOT / folder).rglob("*.md")
+    if "_" not in page.relative_to(ROOT).parts[1][:1]
+)
+SNIPPETS = sorted((ROOT / "snippets").rglob("*.py"))
+
+PIECE = re.compile(r"^`{3,}\{piece\} (\S+)(.*)\n((?::.*\n)*)", re.M)
+OPTION = re.compile(r"^:([\w-]+): ?(.*)$", re.M)
+
+
+class Numbered(LiteralIncludeReader):
+    """Sphinx's own reader of pieces, on lines that carry their numbers."""
+
+    def read_file(self, filename, location=None):
+        lines = super().read_file(filename, location)
+        return [f"{n}\t{line}" for n, line in enumerate(lines, 1)]
+
+
+def told(page):
+    """Yield (file name, line number) of each library line *page* shows."""
+    for module, name, block in PIECE.findall(page.read_text("utf-8")):
+        options = {
+            key: value.strip("\"'") for key, value in OPTION.findall(block)
+        }
+        if name.strip():
+            options["pyobject"] = name.strip()
+        config = SimpleNamespace(source_encoding="utf-8")
+        path = LIBRARY / f"{module}.py"
+        for line in Numbered(path, options, config).read()[0].splitlines():
+            yield path.name, int(line.split("\t")[0])
+
+
+@pytest.mark.parametrize(
+    "module", sorted(LIBRARY.glob("*.py")), ids=lambda path: path.stem
+)
+def test_every_line_of_the_library_is_told_once(module):
+    lines = module.read_text("utf-8").splitlines()
+    shown = Counter(
+        line
+        for page in PAGES
+        if page.is_relative_to(ROOT / "docs")
+        for name, line in told(page)
+        if name == module.name
+    )
+    code = {n for n, line in enumerate(lines, 1) if line.strip()}
+    untold = [f"{n}: {lines[n - 1]}" for n in sorted(code - set(shown))]
+    twice = [f"{n}: {lines[n - 1]}" for n in sorted(code) if shown[n] > 1]
+    assert (untold, twice) == ([], [])
+
+
+# -- Pages own words, files own code
+
+FENCE = re.compile(
+    r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{?(?:code-block\}\s*|code\}\s*)?"
+    r"(python|pycon|py|ipython|doctest|testcode|literalinclude)\b",
+    re.M,
+)
+USED = re.compile(r"^\s*`{3,}\{snippet\} (\S+)", re.M)
+BANNED = re.compile(r"\b(just|simply|obviously)\b", re.I)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_page_holds_python(page):
+    found = FENCE.search(page.read_text("utf-8"))
+    assert found is None, f"{place(page, found)}: {found[0]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_page_talks_down(page):
+    found = BANNED.search(page.read_text("utf-8"))
+    assert found is None, f"{place(page, found)}: {found[0]!r}"
+
+
+def place(page, match):
+    """Return ``page:line`` of *match*."""
+    line = page.read_text("utf-8").count("\n", 0, match.start()) + 1
+    return f"{page.relative_to(ROOT)}:{line}"
+
+
+def used(folder):
+    """Return the names of the snippets that the pages of *folder* show."""
+    return {
+        name
+        for page in PAGES
+        if page.is_relative_to(ROOT / folder)
+        for name in USED.findall(page.read_text("utf-8"))
+    }
+
+
+def test_every_snippet_is_used_by_the_book():
+    names = {f"{path.parent.name}/{path.stem}" for path in SNIPPETS}
+    assert names - used("docs") == set()
+
+
+def test_the_deck_shows_snippets_of_every_layer():
+    layers = {name.split("/")[0] for name in used("talk")}
+    assert {"greenlet", "core", "hub", "socket"} <= layers
+
+
+@pytest.mark.parametrize("layer", ["greenlet", "core", "hub", "socket"])
+def test_a_layer_has_one_name_in_five_places(layer):
+    for path in (
+        f"lib/evening/{layer}.py",
+        f"docs/{layer}.md",
+        f"snippets/{layer}",
+        f"talk/{layer}.md",
+        f"tests/test_{layer}.py",
+    ):
+        assert (ROOT / path).exists(), path
+
+
+# -- A mistake is reported with its file and line
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A copy of the house that a test may break."""
+    for name in ("docs/_ext", "docs/_static", "lib", "snippets", "tests"):
+        shutil.copytree(
+            ROOT / name,
+            tmp_path / name,
+            ignore=shutil.ignore_patterns("node_modules", "__pycache__"),
+        )
+    for folder in ("docs", "talk"):
+        for part in ("_figures", "_templates", "_static"):
+            if (ROOT / folder / part).exists():
+                shutil.copytree(
+                    ROOT / folder / part,
+                    tmp_path / folder / part,
+                    dirs_exist_ok=True,
+                )
+        (tmp_path / folder / "index.md").write_text("# A page\n", "utf-8")
+    for name in ("conf.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def build(house, builder, folder="docs"):
+    """Build *folder* of the *house*; return exit status and what was said."""
+    deck = ["-t", "deck"] if folder == "talk" else []
+    child = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-c", ".", "-W", "-n"]
+        + ["--keep-going", "-q", *deck, "-b", builder, folder, "out"],
+        cwd=house,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    return child.returncode, child.stdout
+
+
+def write(house, page, text):
+    (house / page).write_text(f"# A page\n\n{text}\n", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("```{snippet} hub/nowhere\n```", "no snippets/hub/nowhere.py"),
+        (
+            "```{snippet} hub/waiter\n:piece: nothing\n```",
+            "no piece 'nothing'",
+        ),
+        ("```{snippet} hub/waiter\n:emphasize: x\n```", "hub/waiter.py"),
+        ("```{piece} nowhere\n```", "no lib/evening/nowhere.py"),
+        ("```{piece} hub Hub.nothing\n```", "Hub.nothing"),
+        ("```{real} gevent.hub Hub.nothing\n```", "Hub.nothing"),
+        ("```{real} gevent.nowhere\n```", "no file nowhere.py"),
+        ("```{real} no_such_package.hub\n```", "no package"),
+        ("```{drawing} nowhere\n```", "no docs/_figures/nowhere.svg"),
+        ("```{watch} hub/nowhere\n```", "no snippets/hub/nowhere.py"),
+        ("[a link](nowhere.md)", "nowhere.md"),
+    ],
+)
+def test_a_broken_page_fails_with_page_and_line(house, text, says):
+    write(house, "docs/index.md", text)
+    status, said = build(house, "html")
+    assert status != 0
+    assert says in said
+    assert "docs/index.md:3" in said
+
+
+def test_a_broken_slide_fails_with_slide_and_line(house):
+    write(house, "talk/index.md", "```{include} hub.md\n```")
+    write(house, "talk/hub.md", "```{snippet} hub/nowhere\n```")
+    status, said = build(house, "revealjs", "talk")
+    assert status != 0
+    assert "talk/hub.md:3" in said
+    assert "no snippets/hub/nowhere.py" in said
+
+
+@pytest.mark.parametrize("folder", ["docs", "talk"])
+def test_a_false_snippet_fails_with_file_line_and_difference(house, folder):
+    path = house / "snippets/hub/spawn_order.py"
+    text = path.read_text("utf-8")
+    lines = text.splitlines()
+    start = next(n for n, line in enumerate(lines, 1) if ">>>" in line)
+    lines[start] = "a lie"
+    path.write_text("\n".join(lines), "utf-8")
+    write(house, f"{folder}/index.md", "```{snippet} hub/spawn_order\n```")
+    status, said = build(house, "doctest", folder)
+    assert status != 0
+    for library in ("gevent", "evening"):
+        assert f"snippets/hub/spawn_order.py on {library}:" in said
+    assert f'snippets/hub/spawn_order.py", line {start}' in said
+    assert "-a lie" in said
+
+
+def test_a_snippet_that_hangs_is_ended(monkeypatch, tmp_path):
+    monkeypatch.setattr(run_snippet, "SNIPPETS", tmp_path)
+    monkeypatch.setattr(run_snippet, "TIMEOUT", 1)
+    (tmp_path / "hang.py").write_text(
+        '"""Hang.\n\n>>> print("begun", flush=True); input_never()\n"""\n'
+        "import threading\n\n\n"
+        "def input_never():\n    threading.Event().wait()\n",
+        "utf-8",
+    )
+    assert "no end after 1 s" in check("hang", "gevent")

@@ -1,0 +1,172 @@
+"""Our public names are gevent's, and so are their parameters."""
+
+import importlib
+import inspect
+
+import gevent
+import gevent.core
+import gevent.exceptions
+import gevent.hub
+import gevent.socket
+import greenlet
+import pytest
+
+import evening.core
+import evening.greenlet
+import evening.hub
+import evening.socket
+
+LOOP = gevent.core.loop(default=False)
+
+# Where gevent keeps what a module of ours has; the first that has it counts.
+COUNTERPARTS = {
+    "evening": [gevent],
+    "evening.greenlet": [greenlet],
+    "evening.core": [gevent.core],
+    "evening.hub": [gevent.hub, gevent.exceptions, gevent],
+    "evening.socket": [gevent.socket],
+}
+
+# Names under which gevent has something else, or the same in another case.
+RENAMED = {
+    "evening.core.Loop": gevent.core.loop,
+    "evening.core.Io": type(LOOP.io(0, 1)),
+    "evening.core.Timer": type(LOOP.timer(0)),
+    "evening.core.Async": type(LOOP.async_()),
+    "evening.core.Callback": type(LOOP.run_callback(int)),
+}
+
+OURS = {
+    "evening.core.Epoll": "gevent's backends are libev's, in C",
+    "evening.core.Poll": "gevent's backends are libev's, in C",
+    "evening.greenlet.ThreadGreenlet": "the twin is for contrast",
+    "evening.greenlet.engine": "greenlet has one engine",
+}
+
+
+# Parameters of gevent's that we don't have yet.
+NOT_YET = {
+    "evening.core.Loop.async_": {"priority"},
+    "evening.core.Loop.break_": {"how"},
+    "evening.core.Loop.io": {"priority"},
+    "evening.core.Loop.timer": {"priority"},
+    "evening.hub.Hub.__init__": {"default"},
+    "evening.hub.Timeout.__init__": {"priority"},
+    "evening.socket.socket.send": {"timeout"},
+}
+
+# Constructors that differ on purpose.
+OWN_CONSTRUCTORS = {
+    "evening.core.Loop": "takes a backend and a clock, for tests",
+    "evening.socket.socket": "takes the standard library's defaults",
+}
+
+MODULES = list(COUNTERPARTS)
+
+
+def public():
+    """Yield (full name, our object) of each public name."""
+    for name in MODULES:
+        module = importlib.import_module(name)
+        for short in module.__all__:
+            yield f"{name}.{short}", getattr(module, short)
+
+
+def counterpart(full):
+    """Return gevent's object for our *full* name."""
+    if full in RENAMED:
+        return RENAMED[full]
+    module, _, short = full.rpartition(".")
+    for theirs in COUNTERPARTS[module]:
+        if hasattr(theirs, short):
+            return getattr(theirs, short)
+    pytest.fail(f"gevent has no {full}; is it in OURS, with a reason?")
+
+
+def parameters(function):
+    """Return [(name, default)] of the public ones, None if nobody knows."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    return [
+        (one.name, one.default)
+        for one in signature.parameters.values()
+        if one.name not in ("self", "cls") and not one.name.startswith("_")
+    ]
+
+
+def compare(ours, theirs):
+    """Assert that *ours* can be called as *theirs*."""
+    mine, reference = parameters(ours), parameters(theirs)
+    if mine is None or reference is None:
+        return
+    if reference and {one for one, _ in reference} <= {"args", "kwargs"}:
+        return  # gevent hands over what it gets
+    missing = NOT_YET.get(f"{ours.__module__}.{ours.__qualname__}", set())
+    kept = [one for one in reference if one[0] not in missing]
+    assert len(reference) - len(kept) == len(missing), "NOT_YET is stale"
+    assert repr(mine) == repr(kept)
+
+
+NAMES = [pytest.param(full, ours, id=full) for full, ours in public()]
+
+
+@pytest.mark.parametrize(("full", "ours"), NAMES)
+def test_a_public_name_is_gevents(full, ours):
+    if full in OURS:
+        module, _, short = full.rpartition(".")
+        assert not any(
+            hasattr(theirs, short) for theirs in COUNTERPARTS[module]
+        ), "OURS is stale"
+        return
+    theirs = counterpart(full)
+    assert callable(ours) == callable(theirs)
+    if callable(ours) and not inspect.isclass(ours):
+        compare(ours, theirs)
+
+
+METHODS = [
+    pytest.param(full, ours, name, id=f"{full}.{name}")
+    for full, ours in [
+        *public(),
+        *(
+            (full, getattr(evening.core, full.split(".")[-1]))
+            for full in RENAMED
+            if "Loop" not in full
+        ),
+    ]
+    if inspect.isclass(ours) and full not in OURS
+    for name in vars(ours)
+    if not name.startswith("_") and callable(getattr(ours, name))
+]
+
+
+@pytest.mark.parametrize(("full", "ours", "name"), METHODS)
+def test_a_public_method_is_gevents(full, ours, name):
+    theirs = counterpart(full)
+    assert hasattr(theirs, name), f"gevent's {theirs} has no {name}"
+    compare(getattr(ours, name), getattr(theirs, name))
+
+
+CLASSES = [
+    pytest.param(full, ours, id=full)
+    for full, ours in public()
+    if inspect.isclass(ours)
+    and full not in OURS
+    and full not in OWN_CONSTRUCTORS
+    and "__init__" in vars(ours)
+]
+
+
+@pytest.mark.parametrize(("full", "ours"), CLASSES)
+def test_a_constructor_takes_what_gevents_takes(full, ours):
+    compare(ours.__init__, counterpart(full).__init__)
+
+
+@pytest.mark.parametrize(("full", "ours"), NAMES)
+def test_a_public_name_has_a_docstring(full, ours):
+    if callable(ours) and getattr(ours, "__module__", "").startswith(
+        "evening"
+    ):
+        assert inspect.getdoc(ours)
