@@ -52,8 +52,9 @@ talk-pdf: .venv/test talk # print the deck to build/talk.pdf
 	@$(BIN)/python talk/print.py build/site/talk/en/index.html build/talk.pdf
 
 gettext: .venv/book # collect every message for translators
-	@$(BOOK) -b gettext docs build/gettext/book
-	@$(DECK) -b gettext talk build/gettext/deck
+	@$(SPHINX) -d build/doctrees/book-words -b gettext docs build/gettext/book
+	@$(SPHINX) -t deck -d build/doctrees/deck-words -b gettext talk \
+		build/gettext/deck
 
 lint: .venv/test # check form: style, types, layers, spelling, workflows
 	@$(BIN)/ruff check .

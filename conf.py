@@ -4,9 +4,11 @@ book: sphinx-build -c . -b html docs build/site/en
 deck: sphinx-build -c . -t deck -b revealjs talk build/site/talk/en
 """
 
+import io
 import os
 import sys
 import tomllib
+from contextlib import redirect_stdout
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -68,7 +70,9 @@ EDITION = "en"
 
 if DECK:
     exclude_patterns += ["greenlet.md", "core.md", "hub.md", "socket.md"]
-    templates_path = ["talk/_templates"]  # docs/_templates has a page.html too
+    # absolute, as gettext would look for it in the source folder;
+    # not shared with the book, which has a page.html too
+    templates_path = [str(ROOT / "talk/_templates")]
     extensions += ["sphinx_revealjs", "deck"]
     pygments_style = pygments_dark_style
     html_favicon = "docs/_static/favicon.svg"
@@ -94,19 +98,20 @@ if DECK:
         {"name": "RevealNotes", "src": "revealjs/plugin/notes/notes.js"},
         {"name": "Steps", "src": "deck.js"},
     ]
-    html_context = {"book": "../" if SERVE else "../../en/"}
 else:
-    templates_path = ["docs/_templates"]
+    templates_path = [str(ROOT / "docs/_templates")]
     extensions += [
         "notfound.extension",
         "sphinx_copybutton",
         "sphinx_sitemap",
         "sphinxext.opengraph",
     ]
+    with redirect_stdout(io.StringIO()):  # it regrets that it can't draw cards
+        import sphinxext.opengraph  # noqa: F401
     html_theme = "furo"
     html_title = project
     html_baseurl = ogp_site_url = f"{SITE_URL}{EDITION}/"
-    html_favicon = html_logo = "docs/_static/favicon.svg"
+    html_favicon = "docs/_static/favicon.svg"
     html_static_path = ["docs/_static"]
     html_css_files = ["identity.css", "book.css"]
     html_js_files = [("book.js", {"defer": "defer"})]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from sphinx.util.docutils import SphinxDirective
 
-from drawing import drawing, framed
+from drawing import drawing
+from frame import framed
 from swimlane import element
 
 ROOT = Path(__file__).parents[2]

@@ -11,6 +11,8 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
+from frame import framed
+
 FIGURES = Path(__file__).parents[1] / "_figures"
 SVG = "http://www.w3.org/2000/svg"
 WORDS = ["title", "desc", "text", "tspan"]
@@ -64,22 +66,6 @@ class Drawing(SphinxDirective):
         except ET.ParseError as error:
             raise self.error(f"docs/_figures/{path.name}: {error}") from None
         return [framed(self, drawing(svg=svg, name=path.stem, words=WORDS))]
-
-
-def framed(directive, picture):
-    """Return *picture* in a figure, with the directive's body as caption."""
-    directive.set_source_info(picture)
-    figure = nodes.figure("", picture, classes=["drawing"])
-    text = nodes.Element()
-    directive.state.nested_parse(
-        directive.content, directive.content_offset, text
-    )
-    if text.children:
-        caption = nodes.caption("", "", *text[0].children)
-        caption.source, caption.line = text[0].source, text[0].line
-        caption.rawsource = text[0].rawsource
-        figure += caption
-    return figure
 
 
 def visit_html(translator, node):

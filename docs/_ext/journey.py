@@ -12,7 +12,8 @@ import sys
 
 from sphinx.util.docutils import SphinxDirective
 
-from drawing import drawing, framed
+from drawing import drawing
+from frame import framed
 from swimlane import draw
 
 #: The lanes of the figure, from the application down to the kernel.

@@ -12,6 +12,8 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.directives.code import LiteralInclude
 
+from frame import path_caption, placed
+
 LIBRARY = Path(__file__).parents[2] / "lib/evening"
 
 
@@ -33,14 +35,12 @@ class Piece(LiteralInclude):
         block, *rest = super().run()
         if isinstance(block, nodes.system_message):
             return [block, *rest]
-        self.set_source_info(block)
+        text = block.astext().rstrip()  # what :end-before: left before it
+        block.rawsource, block[:] = text, [nodes.Text(text)]
         figure = nodes.container(classes=["snippet", self.name])
         figure["literal_block"] = True
-        caption = nodes.caption("", "")
-        caption += nodes.literal(label, label)
-        self.set_source_info(caption)
-        figure += caption
-        figure += block
+        figure += path_caption(self, label)
+        figure += placed(self, block)
         return [figure]
 
     def locate(self, module):

@@ -119,7 +119,7 @@ def record_turns(path):
     stand_in("evening")
     from evening import core
 
-    lanes = {"callbacks": "greenlet", "loop": "loop", "kernel": "kernel"}
+    lanes = {"callbacks": "callback", "loop": "loop", "kernel": "kernel"}
     out = Recorder(lambda: "callbacks")
 
     def note(owner, method, lane, text):

@@ -11,10 +11,12 @@ import os
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SNIPPETS = Path(__file__).parents[2] / "snippets"
 TIMEOUT = 30  # seconds; each takes a fraction of one
+RUNS = ThreadPoolExecutor(os.cpu_count())
 
 # What a snippet imports, and the module of ours that stands in for it.
 STAND_INS = {
@@ -38,9 +40,19 @@ def libraries(name):
     return ["gevent", "evening"]
 
 
-@functools.cache
 def check(name, library):
     """Return "" where the session holds, else a report of what differs."""
+    return start(name, library).result()
+
+
+@functools.cache
+def start(name, library):
+    """Start a run beside the others; return the future of its report."""
+    return RUNS.submit(run, name, library)
+
+
+def run(name, library):
+    """Run the session in a child; return the report of ``check``."""
     path = SNIPPETS / f"{name}.py"
     package, _, engine = library.partition("-")
     env = os.environ | {"PYTHONUTF8": "1"}

@@ -5,7 +5,9 @@ The doctest builder runs that session on each library.
 """
 
 import ast
+import re
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +16,8 @@ from docutils.parsers.rst import directives
 from sphinx.util._lines import parse_line_num_spec
 from sphinx.util.docutils import SphinxDirective
 
-from run_snippet import SNIPPETS, libraries
+from frame import path_caption, placed
+from run_snippet import SNIPPETS, libraries, start
 
 
 @dataclass
@@ -103,17 +106,10 @@ class SnippetDirective(SphinxDirective):
             raise self.error(f"snippets/{name}.py: {error}") from None
 
         figure = nodes.container(classes=["snippet"], literal_block=True)
-        figure += self.caption(f"snippets/{name}.py")
+        figure += path_caption(self, f"snippets/{name}.py")
         figure += self.code_block(code, emphasized)
         figure += self.session_block(snippet, name)
         return [figure]
-
-    def caption(self, text):
-        """Return *text*, the path, as the figure's caption."""
-        caption = nodes.caption("", "")
-        caption += nodes.literal(text, text, translatable=False)
-        self.set_source_info(caption)
-        return caption
 
     def code_block(self, code, emphasized):
         """Return the code; the deck steps through its lines."""
@@ -124,8 +120,7 @@ class SnippetDirective(SphinxDirective):
             block["highlight_args"] = {"hl_lines": [n + 1 for n in emphasized]}
         if "steps" in self.options:
             block["data-line-numbers"] = self.options["steps"]
-        self.set_source_info(block)
-        return block
+        return placed(self, block)
 
     def session_block(self, snippet, name):
         """Return the session, or a comment; both make the builder run it."""
@@ -146,7 +141,42 @@ class SnippetDirective(SphinxDirective):
         return block
 
 
+USED = re.compile(r"^\s*`{3,}\{snippet\} (\S+)", re.M)
+
+
+def used(folder):
+    """Return the names of the snippets that the pages of *folder* show."""
+    return sorted(
+        {
+            name
+            for page in Path(folder).rglob("*.md")
+            for name in USED.findall(page.read_text("utf-8"))
+        }
+    )
+
+
+def start_runs(app):
+    """Start all runs at once; the doctest builder asks for one by one."""
+    if app.builder.name == "doctest":
+        for name in used(app.srcdir):
+            for library in libraries(name):
+                start(name, library)
+
+
+def count_runs(app, exception):
+    """Say how many snippets the doctest builder ran, and on what."""
+    if app.builder.name == "doctest" and exception is None:
+        names = used(app.srcdir)
+        runs = sum(len(libraries(name)) for name in names)
+        print(
+            f"{Path(app.srcdir).name}: {len(names)} snippets, {runs} runs on "
+            f"gevent {version('gevent')} and evening {version('evening')}"
+        )
+
+
 def setup(app):
     """Register the directive."""
     app.add_directive("snippet", SnippetDirective)
+    app.connect("builder-inited", start_runs)
+    app.connect("build-finished", count_runs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

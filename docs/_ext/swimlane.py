@@ -11,8 +11,8 @@ LANE, ROW, HEAD, CHARACTER = 104, 28, 44, 8
 def draw(title, lanes, steps):
     """Return an SVG element.
 
-    *lanes* maps an actor's name to its kind (greenlet, hub, loop, kernel),
-    *steps* are ``(lane, text)`` pairs in the order in which they happened.
+    *lanes* maps an actor's name to its kind (greenlet, hub, loop, kernel,
+    callback), *steps* are ``(lane, text)`` pairs in the order of the run.
     """
     names = list(lanes)
     middle = {name: LANE * n + LANE // 2 for n, name in enumerate(names)}
@@ -66,6 +66,11 @@ def draw_actor(svg, kind, x, y, size):
             d=f"M{x - size} {y}H{x + size}",
             **{"class": "kernel ground"},
         )
+    elif kind == "callback":
+        corners = (
+            f"M{x - size} {y}L{x} {y - size}L{x + size} {y}L{x} {y + size}Z"
+        )
+        element(svg, "path", d=corners, **{"class": "callback"})
     else:
         element(
             svg,
@@ -84,15 +89,17 @@ def draw_way(svg, x1, y1, x2, y2):
     if x1 == x2:
         element(svg, "path", d=f"M{x1} {y1 + 4}V{y2 - 4}", **{"class": "runs"})
         return
-    tip = x2 - 6 if x2 > x1 else x2 + 6
-    back = tip - 6 if x2 > x1 else tip + 6
+    over, tip = y2 - ROW // 2, y2 - 6  # above the row's words
     element(
-        svg, "path", d=f"M{x1} {y1 + 4}V{y2}H{tip}", **{"class": "switches"}
+        svg,
+        "path",
+        d=f"M{x1} {y1 + 4}V{over}H{x2}V{tip - 4}",
+        **{"class": "switches"},
     )
     element(
         svg,
         "path",
-        d=f"M{tip} {y2}L{back} {y2 - 4}V{y2 + 4}Z",
+        d=f"M{x2} {tip}L{x2 - 4} {tip - 6}H{x2 + 4}Z",
         **{"class": "head"},
     )
 

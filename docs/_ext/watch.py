@@ -4,7 +4,8 @@ import subprocess
 
 from sphinx.util.docutils import SphinxDirective
 
-from drawing import drawing, framed
+from drawing import drawing
+from frame import framed
 from record import recorded
 from run_snippet import SNIPPETS
 from swimlane import draw
