@@ -1,0 +1,549 @@
+"""The contract of layer 2: on gevent's loop, and on ours with each backend."""
+
+import os
+import select
+import socket
+import threading
+from contextlib import suppress
+
+import pytest
+
+from evening import core as ours
+
+BACKENDS = [
+    pytest.param(
+        ours.Epoll,
+        marks=pytest.mark.skipif(
+            not hasattr(select, "epoll"), reason="epoll is Linux's"
+        ),
+    ),
+    ours.Poll,
+]
+
+
+def pytest_generate_tests(metafunc):
+    if "make_loop" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--impl") or ["gevent", "evening"]
+        backends = ["poll"] if "evening" in chosen else []
+        metafunc.parametrize("make_loop", chosen + backends, indirect=True)
+
+
+@pytest.fixture
+def make_loop(request):
+    """A function that returns a new loop; all are destroyed at the end."""
+    made = []
+
+    def make():
+        if request.param == "poll":
+            made.append(ours.Loop(ours.Poll()))
+        else:
+            package = __import__(f"{request.param}.core").core
+            made.append(
+                package.loop(default=False) if gevents else package.loop()
+            )
+        return made[-1]
+
+    gevents = request.param == "gevent"
+    yield make
+    for loop in made:
+        loop.destroy()
+
+
+@pytest.fixture
+def loop(make_loop):
+    return make_loop()
+
+
+@pytest.fixture
+def log():
+    return []
+
+
+@pytest.fixture
+def pipe():
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        with suppress(OSError):  # a test may have closed it
+            os.close(end)
+
+
+# -- Callbacks
+
+
+def test_callbacks_run_in_the_order_in_which_they_were_queued(loop, log):
+    for n in range(3):
+        loop.run_callback(log.append, n)
+    assert log == []
+    loop.run()
+    assert log == [0, 1, 2]
+
+
+def test_a_callback_may_queue_another(loop, log):
+    loop.run_callback(lambda: loop.run_callback(log.append, "second"))
+    loop.run()
+    assert log == ["second"]
+
+
+def test_a_stopped_callback_is_not_called(loop, log):
+    callback = loop.run_callback(log.append, 1)
+    assert callback.pending
+    callback.stop()
+    loop.run_callback(log.append, 2)
+    loop.run()
+    assert log == [2]
+    assert not callback.pending
+
+
+def test_callbacks_that_breed_do_not_starve_a_timer(loop, log):
+    def breed():
+        if not log:
+            loop.run_callback(breed)
+
+    loop.timer(0.001).start(log.append, "timer")
+    loop.run_callback(breed)
+    loop.run()
+    assert log == ["timer"]
+
+
+def test_what_cannot_be_called_is_refused_at_once(loop):
+    with pytest.raises(TypeError):
+        loop.timer(0).start(None)
+    if isinstance(loop, ours.Loop):  # gevent finds out in the loop
+        with pytest.raises(TypeError):
+            loop.run_callback(None)
+
+
+# -- Timers
+
+
+def test_timers_fire_in_the_order_of_their_times(loop, log):
+    for n in (3, 1, 2):
+        loop.timer(n / 1000).start(log.append, n)
+    loop.run()
+    assert log == [1, 2, 3]
+
+
+def test_timers_of_one_time_fire_in_the_order_of_their_start(log):
+    loop = ours.Loop(FakeBackend(clock := FakeClock()), clock)
+    for n in range(5):
+        loop.timer(1).start(log.append, n)
+    loop.run()
+    assert log == [0, 1, 2, 3, 4]
+
+
+def test_a_timer_fires_once_and_is_then_inactive(loop, log):
+    timer = loop.timer(0)
+    timer.start(lambda: log.append(timer.active))
+    assert timer.active
+    loop.run()
+    assert log == [False]
+
+
+def test_a_repeating_timer_fires_until_it_is_stopped(loop, log):
+    timer = loop.timer(0.001, repeat=0.001)
+
+    def tick():
+        log.append(timer.active)
+        if len(log) == 3:
+            timer.stop()
+
+    timer.start(tick)
+    loop.run()
+    assert log == [True, True, True]
+
+
+def test_a_repeat_too_small_for_the_clock_still_lets_others_in(log):
+    clock = FakeClock()
+    loop = ours.Loop(FakeBackend(clock), clock)
+    timer = loop.timer(0, repeat=1e-30)
+    timer.start(lambda: (log.append("tick"), len(log) > 2 and timer.stop()))
+    loop.run()
+    assert log == ["tick"] * 3
+
+
+def test_a_stopped_timer_does_not_fire(loop, log):
+    stopped = loop.timer(0)
+    stopped.start(log.append, "stopped")
+    loop.timer(0.001).start(log.append, "later")
+    stopped.stop()
+    loop.run()
+    assert log == ["later"]
+
+
+def test_an_event_that_is_pending_is_forgotten_by_stop(loop, log):
+    timers = [loop.timer(0), loop.timer(0)]
+
+    def first(other):
+        log.append("one")
+        other.stop()
+
+    timers[0].start(first, timers[1])
+    timers[1].start(first, timers[0])
+    loop.run()
+    assert log == ["one"]
+
+
+def test_a_timer_can_be_started_again(loop, log):
+    timer = loop.timer(0)
+    timer.start(log.append, 1)
+    loop.run()
+    timer.start(log.append, 2)
+    loop.run()
+    assert log == [1, 2]
+
+
+def test_a_started_watcher_may_be_given_another_callback(loop, log):
+    timer = loop.timer(0)
+    timer.start(log.append, "old")
+    timer.start(log.append, "new")
+    loop.run()
+    assert log == ["new"]
+
+
+@pytest.mark.parametrize("seconds", [-1, -0.5])
+def test_a_negative_repeat_is_refused(loop, seconds):
+    with pytest.raises(ValueError, match="repeat"):
+        loop.timer(1, repeat=seconds)
+
+
+def test_now_stands_still_until_it_is_updated(log):
+    clock = FakeClock()
+    loop = ours.Loop(FakeBackend(clock), clock)
+    clock.time += 5
+    assert loop.now() == 100
+    loop.update_now()
+    assert loop.now() == 105
+
+
+def test_the_loop_sleeps_exactly_until_the_next_timer(log):
+    clock = FakeClock()
+    backend = FakeBackend(clock)
+    loop = ours.Loop(backend, clock)
+    loop.timer(3).start(log.append, "three")
+    loop.timer(1, repeat=1, ref=False).start(log.append, "one")
+    loop.run()
+    assert log == ["one", "one", "three"] or log == [
+        "one",
+        "one",
+        "three",
+        "one",
+    ]
+    assert backend.slept == [1, 1, 1]
+
+
+def test_cancelled_timers_do_not_pile_up():
+    clock = FakeClock()
+    loop = ours.Loop(FakeBackend(clock), clock)
+    live = [loop.timer(100) for _ in range(100)]
+    for timer in live:
+        timer.start(list)
+    for _ in range(10_000):
+        timer = loop.timer(50)
+        timer.start(list)
+        timer.stop()
+    assert len(loop._timers) < 400
+    for timer in live:
+        timer.stop()
+    assert loop.activecnt == 0
+
+
+# -- Descriptors
+
+
+def test_a_readable_descriptor_calls_back(loop, log, pipe):
+    reader, writer = pipe
+    io = loop.io(reader, 1)
+
+    def read():
+        log.append(os.read(reader, 10))
+        io.stop()
+
+    io.start(read)
+    loop.timer(0).start(os.write, writer, b"x")
+    loop.run()
+    assert log == [b"x"]
+
+
+def test_what_nobody_reads_is_reported_again(loop, log, pipe):
+    reader, writer = pipe
+    os.write(writer, b"x")
+    io = loop.io(reader, 1)
+
+    def leave_it():
+        log.append("again")
+        if len(log) == 3:
+            io.stop()
+
+    io.start(leave_it)
+    loop.run()
+    assert log == ["again"] * 3
+
+
+def test_a_pipe_with_room_is_writable(loop, log, pipe):
+    io = loop.io(pipe[1], 2)
+    io.start(lambda: (log.append("room"), io.stop()))
+    loop.run()
+    assert log == ["room"]
+
+
+def test_two_watchers_of_one_descriptor_are_both_called(loop, log):
+    left, right = socket.socketpair()
+    with left, right:
+        right.send(b"x")
+        reads, writes = loop.io(left.fileno(), 1), loop.io(left.fileno(), 2)
+        reads.start(lambda: (log.append("read"), reads.stop()))
+        writes.start(lambda: (log.append("write"), writes.stop()))
+        loop.run()
+    assert sorted(log) == ["read", "write"]
+
+
+def test_the_end_of_a_peer_wakes_its_reader(loop, log, pipe):
+    reader, writer = pipe
+    io = loop.io(reader, 1)
+    io.start(lambda: (log.append(os.read(reader, 1)), io.stop()))
+    loop.timer(0).start(os.close, writer)
+    loop.run()
+    assert log == [b""]
+
+
+def test_a_number_that_came_back_as_another_file_is_watched(loop, log):
+    for word in (b"first", b"second"):
+        reader, writer = os.pipe()
+        os.write(writer, word)
+        io = loop.io(reader, 1)
+        io.start(
+            lambda io=io, fd=reader: (log.append(os.read(fd, 9)), io.stop())
+        )
+        loop.run(once=True)
+        os.close(reader)
+        os.close(writer)
+    assert log == [b"first", b"second"]
+
+
+def test_a_number_that_came_back_within_one_turn_is_watched(loop, log):
+    def reopen():
+        io.stop()
+        os.close(reader)
+        again, other = os.pipe()
+        assert again == reader
+        os.write(other, b"new")
+        fresh = loop.io(again, 1)
+        fresh.start(
+            lambda: (
+                log.append(os.read(again, 9)),
+                fresh.stop(),
+                os.close(again),
+                os.close(other),
+            )
+        )
+
+    reader, writer = os.pipe()
+    io = loop.io(reader, 1)
+    io.start(log.append)
+    loop.run(once=True, nowait=True)
+    loop.run_callback(reopen)
+    loop.run()
+    os.close(writer)
+    assert log == [b"new"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_closed_descriptor_calls_back_instead_of_hanging(backend, log):
+    # Ours only: libev's assertions may abort the process here.
+    loop = ours.Loop(backend())
+    reader, writer = os.pipe()
+    io = loop.io(reader, 1)
+    os.close(reader)
+    os.close(writer)
+    io.start(lambda: (log.append("told"), io.stop()))
+    loop.run()
+    loop.destroy()
+    assert log == ["told"]
+
+
+@pytest.mark.parametrize(("fd", "events"), [(-1, 1), (0, 8)])
+def test_a_wrong_descriptor_or_event_is_refused(loop, fd, events):
+    with pytest.raises(ValueError):
+        loop.io(fd, events)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_backend_reports_what_it_was_asked_for(backend):
+    kernel = backend()
+    left, right = socket.socketpair()
+    with left, right:
+        fd = left.fileno()
+        kernel.modify(fd, 0, ours.READ)
+        assert kernel.poll(0) == []
+        right.send(b"x")
+        assert kernel.poll(0) == [(fd, ours.READ)]
+        kernel.modify(fd, ours.READ, ours.READ | ours.WRITE)
+        assert kernel.poll(0) == [(fd, ours.READ | ours.WRITE)]
+        kernel.modify(fd, ours.READ | ours.WRITE, 0)
+        assert kernel.poll(0) == []
+    kernel.close()
+
+
+# -- Other threads
+
+
+def test_a_thread_wakes_a_sleeping_loop(loop, log):
+    alarm = loop.async_()
+    alarm.start(lambda: (log.append(threading.get_ident()), alarm.stop()))
+    thread = threading.Thread(target=alarm.send)
+    loop.run_callback(thread.start)
+    loop.run()
+    thread.join()
+    assert log == [threading.get_ident()]
+
+
+def test_a_send_before_the_start_is_forgotten(loop, log):
+    alarm = loop.async_()
+    alarm.send()
+    alarm.start(log.append, "stale")
+    loop.timer(0).start(alarm.stop)
+    loop.run()
+    assert log == []
+
+
+def test_many_sends_before_a_turn_are_one_call(loop, log):
+    alarm = loop.async_()
+    alarm.start(lambda: (log.append("once"), alarm.stop()))
+    for _ in range(100_000):
+        alarm.send()
+    loop.run()
+    assert log == ["once"]
+
+
+def test_a_thread_queues_a_callback(loop, log):
+    keeps = loop.async_()
+    keeps.start(list)
+
+    def work():
+        loop.run_callback_threadsafe(
+            lambda: (log.append("called"), keeps.stop())
+        )
+
+    thread = threading.Thread(target=work)
+    loop.run_callback(thread.start)
+    loop.run()
+    thread.join()
+    assert log == ["called"]
+
+
+# -- Running
+
+
+def test_run_returns_when_nothing_is_left(loop):
+    loop.run()
+
+
+def test_run_does_one_turn_even_if_nothing_counts(loop, log):
+    loop.timer(0, ref=False).start(log.append, "due")
+    loop.run()
+    assert log == ["due"]
+
+
+def test_run_does_not_stay_for_a_watcher_without_ref(loop, log):
+    loop.timer(60, ref=False).start(log.append, 1)
+    loop.timer(0).start(log.append, 2)
+    loop.run()
+    assert log == [2]
+
+
+def test_break_ends_the_run(loop, log):
+    loop.timer(0, repeat=0.001).start(lambda: (log.append(1), loop.break_()))
+    loop.run()
+    assert log == [1]
+
+
+def test_once_is_one_turn(loop, log):
+    loop.timer(0, repeat=0.001).start(log.append, 1)
+    loop.run(once=True)
+    assert log == [1]
+
+
+def test_nowait_does_not_sleep(loop, log):
+    loop.timer(60).start(log.append, 1)
+    loop.run(nowait=True)
+    assert log == []
+
+
+def test_activecnt_counts_the_started_watchers(loop):
+    before = loop.activecnt
+    timer, quiet = loop.timer(60), loop.timer(60, ref=False)
+    timer.start(list)
+    quiet.start(list)
+    assert loop.activecnt == before + 1
+    timer.stop()
+    timer.stop()
+    quiet.stop()
+    assert loop.activecnt == before
+
+
+# -- Errors
+
+
+@pytest.mark.parametrize("fails", ["callback", "timer"])
+def test_an_error_is_handed_to_the_handler_and_the_loop_goes_on(
+    loop, log, fails
+):
+    loop.error_handler = lambda context, kind, value, tb: log.append(kind)
+    if fails == "callback":
+        loop.run_callback(lambda: 1 / 0)
+    else:
+        loop.timer(0).start(lambda: 1 / 0)
+    loop.timer(0.001).start(log.append, "goes on")
+    loop.run()
+    assert log == [ZeroDivisionError, "goes on"]
+
+
+def test_a_descriptor_whose_callback_fails_is_watched_no_more(loop, log, pipe):
+    loop.error_handler = lambda *error: log.append(error[1])
+    os.write(pipe[1], b"x")
+    io = loop.io(pipe[0], 1)
+    io.start(lambda: 1 / 0)
+    loop.run()
+    assert log == [ZeroDivisionError]
+    assert not io.active
+
+
+def test_without_a_handler_an_error_is_printed_and_breaks(loop, log, capfd):
+    loop.timer(0).start(lambda: 1 / 0)
+    loop.timer(0.01).start(log.append, "goes on")
+    loop.run()
+    assert log == []
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+# -- A kernel and a clock of our own
+
+
+class FakeClock:
+    """A clock that goes on only when somebody sleeps."""
+
+    time = 100.0
+
+    def __call__(self):
+        return self.time
+
+
+class FakeBackend:
+    """A kernel with nothing to report; sleeping moves the clock."""
+
+    def __init__(self, clock):
+        self.clock, self.slept = clock, []
+
+    def modify(self, fd, old, new):
+        pass
+
+    def poll(self, timeout):
+        assert timeout is not None, "the loop would sleep for ever"
+        if timeout:
+            self.slept.append(timeout)
+            self.clock.time += timeout
+        return []
+
+    def close(self):
+        pass
