@@ -1,0 +1,678 @@
+"""The contract of layer 3: greenlets wait, and the hub wakes them."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+
+@pytest.fixture
+def hub(impl):
+    return impl.get_hub()
+
+
+@pytest.fixture
+def log():
+    return []
+
+
+@pytest.fixture
+def quiet(hub):
+    """The hub's tracebacks, in a string."""
+    before, hub.exception_stream = hub.exception_stream, io.StringIO()
+    yield hub.exception_stream
+    hub.exception_stream = before
+
+
+def boom():
+    raise ValueError("boom")
+
+
+# -- The hub
+
+
+def test_a_thread_has_one_hub(impl):
+    assert impl.get_hub() is impl.get_hub()
+    theirs = []
+    thread = threading.Thread(target=lambda: theirs.append(impl.get_hub()))
+    thread.start()
+    thread.join()
+    assert theirs[0] is not impl.get_hub()
+
+
+def test_the_hub_is_a_greenlet_below_the_main_one(impl, hub):
+    main = impl.getcurrent()
+    assert hub.parent is main
+    assert isinstance(hub, impl.hub.Hub)
+    where = []
+    hub.loop.run_callback(lambda: where.append(impl.getcurrent()))
+    impl.sleep(0)
+    assert where == [hub]
+
+
+def test_wait_returns_when_the_watcher_fires(impl, hub, log):
+    task = impl.spawn(lambda: log.append("meanwhile"))
+    hub.wait(hub.loop.timer(0.001))
+    assert log == ["meanwhile"]
+    task.join()
+
+
+def test_wait_for_a_descriptor(impl, hub):
+    reader, writer = os.pipe()
+    impl.spawn(os.write, writer, b"x")
+    hub.wait(hub.loop.io(reader, 1))
+    assert os.read(reader, 9) == b"x"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_wrong_waker_is_an_error(impl, hub):
+    def wait():
+        hub.wait(hub.loop.timer(60))
+
+    task = impl.spawn(wait)
+    impl.sleep(0)
+    hub.loop.run_callback(task.switch, "not the timer")
+    with pytest.raises(impl.errors.InvalidSwitchError):
+        task.get()
+
+
+def test_cancel_wait_raises_in_the_one_who_waits(impl, hub):
+    watcher = hub.loop.timer(60)
+    task = impl.spawn(hub.wait, watcher)
+    impl.sleep(0)
+    hub.cancel_wait(watcher, KeyError("cancelled"))
+    with pytest.raises(KeyError, match="cancelled"):
+        task.get()
+
+
+def test_waiting_for_nothing_is_a_loop_exit(impl):
+    with pytest.raises(impl.errors.LoopExit, match="would block forever"):
+        impl.hub.Waiter().get()
+
+
+def test_the_hub_goes_on_after_a_loop_exit(impl):
+    for _ in range(3):
+        with pytest.raises(impl.errors.LoopExit):
+            impl.hub.Waiter().get()
+    impl.sleep(0.001)
+
+
+def test_a_callback_of_the_loop_may_not_wait(impl, hub, log):
+    def wait():
+        try:
+            impl.sleep(0.001)
+        except impl.errors.BlockingSwitchOutError as error:
+            log.append(type(error))
+
+    hub.loop.run_callback(wait)
+    impl.sleep(0)
+    assert log == [impl.errors.BlockingSwitchOutError]
+
+
+def test_an_error_in_a_callback_is_printed_and_the_hub_goes_on(
+    impl, hub, quiet
+):
+    hub.loop.run_callback(boom)
+    impl.sleep(0)
+    assert "ValueError: boom" in quiet.getvalue()
+
+
+def test_an_exit_in_a_callback_is_not_printed(impl, hub, quiet):
+    def leave():
+        raise impl.GreenletExit
+
+    hub.loop.run_callback(leave)
+    impl.sleep(0)
+    assert quiet.getvalue() == ""
+
+
+def test_exception_stream_none_is_silence(impl, hub, quiet, capfd):
+    hub.exception_stream = None
+    hub.loop.run_callback(boom)
+    impl.sleep(0)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_a_system_error_reaches_the_main_greenlet(impl, quiet, kind):
+    def end():
+        raise kind
+
+    impl.spawn(end)
+    with pytest.raises(kind):
+        impl.sleep(1)
+
+
+# -- Waiter
+
+
+def test_a_value_that_comes_later_wakes(impl, hub):
+    waiter = impl.hub.Waiter()
+    hub.loop.run_callback(waiter.switch, "hello")
+    assert waiter.get() == "hello"
+
+
+def test_a_value_that_came_early_is_kept(impl):
+    waiter = impl.hub.Waiter()
+    impl.spawn(waiter.switch, "early")
+    impl.sleep(0)
+    assert waiter.ready()
+    assert waiter.get() == "early"
+
+
+def test_an_error_that_comes_is_raised(impl, hub):
+    late, early = impl.hub.Waiter(), impl.hub.Waiter()
+    early.throw(KeyError("early"))
+    with pytest.raises(KeyError, match="early"):
+        early.get()
+    hub.loop.run_callback(late.throw, KeyError("late"))
+    with pytest.raises(KeyError, match="late"):
+        late.get()
+
+
+def test_a_waiter_serves_one(impl):
+    waiter = impl.hub.Waiter()
+    first = impl.spawn(waiter.get)
+    impl.sleep(0)
+    with pytest.raises(impl.errors.ConcurrentObjectUseError):
+        waiter.get()
+    impl.get_hub().loop.run_callback(waiter.switch, None)
+    first.join()
+
+
+def test_only_the_hub_wakes_the_one_who_waits(impl, hub):
+    waiter = impl.hub.Waiter()
+    task = impl.spawn(waiter.get)
+    impl.sleep(0)
+    with pytest.raises(AssertionError):
+        waiter.switch("from the main greenlet")
+    assert not waiter.ready()
+    task.kill()
+
+
+def test_a_waiter_can_be_waited_for_again(impl, hub):
+    waiter = impl.hub.Waiter()
+    for value in range(2):
+        hub.loop.run_callback(waiter.switch, value)
+        assert waiter.get() == value
+    assert not waiter.ready()
+
+
+# -- spawn and the life of a Greenlet
+
+
+def test_spawn_does_not_run_it_now(impl, log):
+    task = impl.spawn(log.append, 1)
+    assert log == []
+    task.join()
+    assert log == [1]
+
+
+def test_tasks_begin_in_the_order_of_spawn(impl, log):
+    impl.joinall([impl.spawn(log.append, n) for n in range(5)])
+    assert log == [0, 1, 2, 3, 4]
+
+
+def test_spawn_hands_over_arguments(impl):
+    assert impl.spawn(lambda *a, **k: (a, k), 1, b=2).get() == ((1,), {"b": 2})
+
+
+def test_the_life_of_a_task(impl):
+    task = impl.Greenlet(impl.sleep, 0)
+    assert (task.started, task.ready(), task.dead) == (False, False, False)
+    task.start()
+    assert (task.started, bool(task)) == (True, True)
+    impl.sleep(0)
+    assert not task.ready() and not task.dead
+    task.join()
+    assert (task.ready(), task.successful(), task.dead) == (True,) * 3
+    assert (task.started, bool(task)) == (False, False)
+
+
+def test_a_task_runs_once(impl, log):
+    task = impl.spawn(log.append, 1)
+    task.start()
+    task.join()
+    task.start()
+    impl.sleep(0)
+    assert log == [1]
+
+
+def test_spawn_later_waits(impl, log):
+    later = impl.spawn_later(0.002, log.append, "later")
+    soon = impl.spawn_later(0.001, log.append, "soon")
+    impl.joinall([later, soon])
+    assert log == ["soon", "later"]
+
+
+def test_a_subclass_brings_its_own_work(impl):
+    class Task(impl.Greenlet):
+        def _run(self):
+            return "own"
+
+    task = Task()
+    task.start()
+    assert task.get() == "own"
+
+
+def test_what_cannot_run_is_refused(impl):
+    with pytest.raises(TypeError):
+        impl.Greenlet("no function")
+
+
+def test_a_value_is_kept(impl):
+    task = impl.spawn(lambda: 42)
+    assert task.value is None
+    assert task.get() == 42
+    assert (task.value, task.get(), task.exception) == (42, 42, None)
+
+
+def test_an_error_is_kept_printed_and_raised_by_get(impl, quiet):
+    task = impl.spawn(boom)
+    task.join()
+    assert task.ready() and not task.successful()
+    assert str(task.exception) == "boom"
+    assert "ValueError: boom" in quiet.getvalue()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="boom"):
+            task.get()
+
+
+def test_an_error_does_not_stop_the_others(impl, quiet, log):
+    impl.joinall([impl.spawn(boom), impl.spawn(log.append, "other")])
+    assert log == ["other"]
+
+
+def test_many_wait_for_one(impl, log):
+    task = impl.spawn(impl.sleep, 0.001)
+    waiting = [
+        impl.spawn(lambda n=n: (task.join(), log.append(n))) for n in range(3)
+    ]
+    impl.joinall(waiting)
+    assert log == [0, 1, 2]
+
+
+def test_join_gives_up_in_silence(impl):
+    task = impl.spawn(impl.sleep, 60)
+    task.join(timeout=0.001)
+    assert not task.ready()
+    task.kill()
+
+
+def test_get_gives_up_with_a_timeout(impl):
+    task = impl.spawn(impl.sleep, 60)
+    with pytest.raises(impl.Timeout):
+        task.get(timeout=0.001)
+    with pytest.raises(impl.Timeout):
+        task.get(block=False)
+    task.kill()
+
+
+def test_a_link_is_called_by_the_hub(impl, hub, log):
+    task = impl.spawn(lambda: "value")
+    task.rawlink(lambda one: log.append((one.value, impl.getcurrent())))
+    task.join()
+    impl.sleep(0)
+    assert log == [("value", hub)]
+
+
+def test_a_link_to_a_finished_task_is_called(impl, log):
+    task = impl.spawn(lambda: None)
+    task.join()
+    task.rawlink(log.append)
+    impl.sleep(0)
+    assert log == [task]
+
+
+def test_an_unlinked_callback_is_not_called(impl, log):
+    task = impl.spawn(lambda: None)
+    task.rawlink(log.append)
+    task.unlink(log.append)
+    task.join()
+    impl.sleep(0)
+    assert log == []
+
+
+def test_a_link_that_fails_does_not_stop_the_next(impl, quiet, log):
+    task = impl.spawn(lambda: None)
+    task.rawlink(lambda _: boom())
+    task.rawlink(log.append)
+    task.join()
+    impl.sleep(0)
+    assert log == [task]
+    assert "boom" in quiet.getvalue()
+
+
+# -- kill
+
+
+def test_kill_raises_where_it_waits_and_waits_for_the_end(impl, log):
+    def work():
+        try:
+            impl.sleep(60)
+        finally:
+            log.append("cleaned up")
+
+    task = impl.spawn(work)
+    impl.sleep(0)
+    task.kill()
+    assert log == ["cleaned up"]
+    assert isinstance(task.value, impl.GreenletExit)
+    assert task.successful()
+
+
+def test_kill_without_block_returns_before_the_end(impl):
+    task = impl.spawn(impl.sleep, 60)
+    impl.sleep(0)
+    task.kill(block=False)
+    assert not task.dead
+    task.join()
+    assert task.dead
+
+
+def test_a_task_killed_before_it_began_never_runs(impl, log):
+    task = impl.spawn(log.append, "ran")
+    task.kill()
+    impl.sleep(0)
+    assert log == []
+    assert task.dead and task.ready()
+    assert isinstance(task.get(), impl.GreenletExit)
+
+
+def test_kill_of_one_that_was_never_started(impl, log):
+    task = impl.Greenlet(log.append, "ran")
+    task.kill()
+    task.start()
+    impl.sleep(0)
+    assert log == []
+    assert task.dead
+
+
+def test_kill_with_an_error_of_ones_own(impl, quiet):
+    task = impl.spawn(impl.sleep, 60)
+    impl.sleep(0)
+    task.kill(KeyError("why"))
+    assert isinstance(task.exception, KeyError)
+    assert not task.successful()
+
+
+def test_kill_of_a_dead_one_does_nothing(impl):
+    task = impl.spawn(lambda: 1)
+    task.join()
+    task.kill()
+    assert task.value == 1
+
+
+def test_a_task_may_refuse_to_die(impl):
+    def stay():
+        try:
+            impl.sleep(60)
+        except impl.GreenletExit:
+            impl.sleep(0)
+            return "stayed"
+
+    task = impl.spawn(stay)
+    impl.sleep(0)
+    task.kill()
+    assert task.value == "stayed"
+
+
+def test_the_function_kill_does_not_wait(impl):
+    task = impl.spawn(impl.sleep, 60)
+    impl.sleep(0)
+    impl.kill(task)
+    assert not task.dead
+    impl.sleep(0)
+    assert task.dead
+
+
+def test_the_function_kill_stops_a_start(impl, log):
+    task = impl.spawn(log.append, "ran")
+    impl.kill(task)
+    impl.sleep(0)
+    assert log == [] and task.dead
+
+
+def test_an_error_that_kills_before_the_start_is_printed(impl, quiet):
+    task = impl.spawn(pytest.fail)
+    task.kill(KeyError("early"))
+    assert "KeyError" in quiet.getvalue()
+    with pytest.raises(KeyError):
+        task.get()
+
+
+def test_killall_gives_up_with_a_timeout(impl):
+    def stay():
+        while True:
+            try:
+                impl.sleep(60)
+            except impl.GreenletExit:
+                if done:
+                    raise
+
+    done = []
+    task = impl.spawn(stay)
+    impl.sleep(0)
+    with pytest.raises(impl.Timeout):
+        impl.killall([task], timeout=0.001)
+    done.append(True)
+    task.kill()
+
+
+def test_killall_ends_the_started_and_the_others(impl, log):
+    tasks = [impl.spawn(impl.sleep, 60) for _ in range(2)]
+    impl.sleep(0)
+    tasks.append(impl.spawn(log.append, "ran"))
+    impl.killall(tasks)
+    assert all(task.dead for task in tasks)
+    assert log == []
+
+
+# -- joinall
+
+
+def test_joinall_returns_the_finished_in_order(impl):
+    slow = impl.spawn(impl.sleep, 0.01)
+    fast = impl.spawn(impl.sleep, 0)
+    assert impl.joinall([slow, fast]) == [fast, slow]
+
+
+def test_joinall_of_none_returns_at_once(impl):
+    assert list(impl.joinall([])) == []
+
+
+def test_joinall_may_wait_for_some(impl):
+    slow, fast = impl.spawn(impl.sleep, 60), impl.spawn(lambda: None)
+    assert impl.joinall([slow, fast], count=1) == [fast]
+    slow.kill()
+
+
+def test_joinall_gives_up(impl):
+    slow, fast = impl.spawn(impl.sleep, 60), impl.spawn(lambda: None)
+    assert impl.joinall([slow, fast], timeout=0.01) == [fast]
+    slow.kill()
+
+
+def test_joinall_raises_the_first_error_if_asked(impl, quiet):
+    slow = impl.spawn(impl.sleep, 60)
+    with pytest.raises(ValueError, match="boom"):
+        impl.joinall([slow, impl.spawn(boom)], raise_error=True)
+    impl.joinall([impl.spawn(boom)])
+    slow.kill()
+
+
+# -- sleep
+
+
+def test_sleep_zero_lets_each_of_the_others_run_once(impl, log):
+    def work(name):
+        for _ in range(2):
+            log.append(name)
+            impl.sleep(0)
+
+    impl.joinall([impl.spawn(work, "a"), impl.spawn(work, "b")])
+    assert log == ["a", "b", "a", "b"]
+
+
+def test_sleepers_wake_in_the_order_of_their_times(impl, log):
+    def sleeper(seconds):
+        impl.sleep(seconds)
+        log.append(seconds)
+
+    impl.joinall([impl.spawn(sleeper, n / 500) for n in (3, 1, 2)])
+    assert log == [0.002, 0.004, 0.006]
+
+
+# -- Timeout
+
+
+def test_a_timeout_raises_itself(impl):
+    timeout = impl.Timeout(0.001)
+    with pytest.raises(impl.Timeout) as caught, timeout:
+        impl.sleep(60)
+    assert caught.value is timeout
+    assert str(timeout) == "0.001 seconds"
+
+
+def test_a_timeout_in_time_raises_nothing(impl):
+    with impl.Timeout(60) as timeout:
+        assert timeout.pending
+        impl.sleep(0)
+    assert not timeout.pending
+    impl.sleep(0.001)
+
+
+def test_a_silent_timeout_ends_the_block(impl, log):
+    with impl.Timeout(0.001, False):
+        impl.sleep(60)
+        log.append("not reached")
+    assert log == []
+
+
+def test_a_timeout_may_raise_another_error(impl):
+    with pytest.raises(KeyError), impl.Timeout(0.001, KeyError):
+        impl.sleep(60)
+    with pytest.raises(KeyError, match="own"):
+        with impl.Timeout(0.001, KeyError("own")):
+            impl.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((1,), "1 second"),
+        ((2,), "2 seconds"),
+        ((2, False), "2 seconds (silent)"),
+        ((1, "too slow"), "1 second: too slow"),
+        ((None,), ""),
+    ],
+)
+def test_a_timeout_says_how_long_it_was(impl, arguments, text):
+    assert str(impl.Timeout(*arguments)) == text
+
+
+def test_a_timeout_with_a_text_raises_itself(impl):
+    with pytest.raises(impl.Timeout, match="too slow"):
+        with impl.Timeout(0.001, "too slow"):
+            impl.sleep(60)
+
+
+def test_a_timeout_of_none_never_rings(impl):
+    with impl.Timeout(None) as timeout:
+        impl.sleep(0.001)
+        assert not timeout.pending
+
+
+def test_the_outer_timeout_is_not_the_inner_ones(impl):
+    outer, inner = impl.Timeout(0.001), impl.Timeout(60, False)
+    with pytest.raises(impl.Timeout) as caught, outer:
+        with inner:
+            impl.sleep(60)
+    assert caught.value is outer
+
+
+def test_a_timeout_is_no_exception_but_a_base_exception(impl):
+    assert not issubclass(impl.Timeout, Exception)
+    with pytest.raises(impl.Timeout), impl.Timeout(0.001):
+        try:
+            impl.sleep(60)
+        except Exception:
+            pytest.fail("caught by except Exception")
+
+
+def test_start_new_starts_and_cancel_stops(impl):
+    timeout = impl.Timeout.start_new(0.001)
+    assert timeout.pending
+    timeout.cancel()
+    impl.sleep(0.002)
+    timeout.close()
+
+
+def test_a_timeout_cannot_be_started_twice(impl):
+    timeout = impl.Timeout.start_new(60)
+    with pytest.raises(AssertionError):
+        timeout.start()
+    timeout.cancel()
+
+
+# -- Whole programs, each in a process of its own
+
+PROGRAMS = {
+    "a KeyboardInterrupt while the hub sleeps ends the main program": (
+        """
+        import os, signal, {impl}
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        def interrupt():
+            os.kill(os.getpid(), signal.SIGINT)
+        {impl}.spawn_later(0.01, interrupt)
+        try:
+            {impl}.sleep(30)
+        except KeyboardInterrupt:
+            print("interrupted")
+        """,
+        "interrupted\n",
+    ),
+    "the end of the main program drops what still waits": (
+        """
+        import {impl}
+        def work():
+            print("begun")
+            {impl}.sleep(30)
+            print("not reached")
+        {impl}.spawn(work)
+        {impl}.sleep(0)
+        """,
+        "begun\n",
+    ),
+    "each thread runs its own tasks": (
+        """
+        import threading, {impl}
+        def work(name):
+            {impl}.joinall([{impl}.spawn({impl}.sleep, 0.001)])
+            print(name)
+        threads = [threading.Thread(target=work, args=[n]) for n in "ab"]
+        for thread in threads:
+            thread.start()
+            thread.join()
+        """,
+        "a\nb\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(impl, name):
+    program, printed = PROGRAMS[name]
+    program = program.replace("{impl}", impl.name).replace("\n        ", "\n")
+    child = subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=20,
+    )
+    assert (child.returncode, child.stdout) == (0, printed)
