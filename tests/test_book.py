@@ -13,6 +13,7 @@ from sphinx.directives.code import LiteralIncludeReader
 
 import run_snippet
 from run_snippet import check
+from snippet import used
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "lib/evening"
@@ -75,7 +76,6 @@ FENCE = re.compile(
     r"(python|pycon|py|ipython|doctest|testcode|literalinclude)\b",
     re.M,
 )
-USED = re.compile(r"^\s*`{3,}\{snippet\} (\S+)", re.M)
 BANNED = re.compile(r"\b(just|simply|obviously)\b", re.I)
 
 
@@ -97,23 +97,13 @@ def place(page, match):
     return f"{page.relative_to(ROOT)}:{line}"
 
 
-def used(folder):
-    """Return the names of the snippets that the pages of *folder* show."""
-    return {
-        name
-        for page in PAGES
-        if page.is_relative_to(ROOT / folder)
-        for name in USED.findall(page.read_text("utf-8"))
-    }
-
-
 def test_every_snippet_is_used_by_the_book():
     names = {f"{path.parent.name}/{path.stem}" for path in SNIPPETS}
-    assert names - used("docs") == set()
+    assert names - set(used(ROOT / "docs")) == set()
 
 
 def test_the_deck_shows_snippets_of_every_layer():
-    layers = {name.split("/")[0] for name in used("talk")}
+    layers = {name.split("/")[0] for name in used(ROOT / "talk")}
     assert {"greenlet", "core", "hub", "socket"} <= layers
 
 

@@ -5,7 +5,7 @@ import tokenize
 
 import pytest
 
-from run_snippet import NOT_ON_THREADS, SNIPPETS, check, libraries
+from run_snippet import NOT_ON_THREADS, SNIPPETS, check, libraries, start
 from snippet import Snippet
 
 PATHS = sorted(SNIPPETS.rglob("*.py"))
@@ -13,6 +13,13 @@ NAMES = [f"{path.parent.name}/{path.stem}" for path in PATHS]
 CASES = [(name, library) for name in NAMES for library in libraries(name)]
 
 
+@pytest.fixture(scope="module")
+def started():
+    for case in CASES:
+        start(*case)
+
+
+@pytest.mark.usefixtures("started")
 @pytest.mark.parametrize(("name", "library"), CASES, ids="-".join)
 def test_its_session_is_true(name, library):
     assert check(name, library) == ""

@@ -1,0 +1,32 @@
+"""gevent's four layers, small enough to read in an evening.
+
+greenlet switches stacks, core waits for the kernel, hub joins the two, and
+socket puts them to work.  The names are gevent's.
+"""
+
+from .greenlet import GreenletExit, getcurrent
+from .hub import (
+    Greenlet,
+    Timeout,
+    get_hub,
+    joinall,
+    kill,
+    killall,
+    sleep,
+    spawn,
+    spawn_later,
+)
+
+__all__ = [
+    "Greenlet",
+    "GreenletExit",
+    "Timeout",
+    "get_hub",
+    "getcurrent",
+    "joinall",
+    "kill",
+    "killall",
+    "sleep",
+    "spawn",
+    "spawn_later",
+]

@@ -1,0 +1,383 @@
+"""The built site, looked at as a reader does: with a browser.
+
+``make site`` builds what these tests look at.
+"""
+
+import functools
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import threading
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.sync_api import sync_playwright
+
+from conftest import need
+
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "build/site"
+DECK = "talk/en/index.html"
+PAGES = sorted(
+    path.relative_to(SITE).as_posix()
+    for path in (SITE / "en").glob("*.html")
+    if path.stem != "genindex"
+)
+PRINT = runpy.run_path(str(ROOT / "talk/print.py"))
+VNU = ROOT / "build/vnu.jar"
+# The site's folder on its server, as conf.py has it.
+PREFIX = urlsplit(os.environ.get("SITE_URL", "https://x/evening/")).path
+
+assert PAGES, "build/site is empty: run `make site` first"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = PRINT["find_browser"]()
+    need(path, "Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=PRINT["QUIET"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The site's address on a server of this process, on loopback."""
+
+    class Site(SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            return super().translate_path(path.removeprefix(PREFIX[:-1]))
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Site, directory=SITE)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
+        server.shutdown()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """A function that opens a page and notes its requests and errors."""
+    contexts = []
+
+    def open_(path, base=address, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.requests, page.faults = [], []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                message.type == "error" and page.faults.append(message.text)
+            ),
+        )
+        page.goto(base + path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+# -- Files
+
+
+class Links(HTMLParser):
+    """The ids of a page, and what it points to."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.targets = set(), []
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if "id" in attributes:
+            self.ids.add(attributes["id"])
+        for name in ("href", "src"):
+            if attributes.get(name) and not (
+                tag == "link" and attributes.get("rel") == "canonical"
+            ):
+                self.targets.append(attributes[name])
+
+
+HTML = [*PAGES, DECK, "index.html"]
+
+
+@pytest.mark.parametrize("name", HTML)
+def test_internal_links_hold(name):
+    page = SITE / name
+    broken = []
+    for target in Links(page).targets:
+        parts = urlsplit(target)
+        if parts.scheme or parts.netloc:
+            continue
+        path = unquote(parts.path)
+        if path.startswith(PREFIX):  # the 404 page is shown at any depth
+            file = SITE / path.removeprefix(PREFIX)
+        else:
+            file = page.parent / path if path else page
+        if file.is_dir():
+            file /= "index.html"
+        if not file.exists():
+            broken.append(target)
+        elif parts.fragment and file.suffix == ".html":
+            if parts.fragment.startswith("/"):
+                continue  # a place in the deck
+            if unquote(parts.fragment) not in Links(file).ids:
+                broken.append(target)
+    assert broken == []
+
+
+def test_the_html_is_valid():
+    need(VNU.exists() and shutil.which("java"), "vnu (npm and java)")
+    child = subprocess.run(
+        ["java", "-jar", VNU, "--errors-only"]
+        + [str(SITE / name) for name in HTML],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert child.stdout == ""
+
+
+def test_the_site_is_whole():
+    for name in (
+        "index.html",
+        "404.html",
+        ".nojekyll",
+        "en/sitemap.xml",
+        "en/search.html",
+        "en/_static/favicon.svg",
+        DECK,
+    ):
+        assert (SITE / name).exists(), name
+
+
+@pytest.mark.parametrize("name", [n for n in PAGES if "search" not in n])
+def test_a_page_tells_who_links_to_it_what_it_is(name):
+    text = (SITE / name).read_text("utf-8")
+    assert '<html class="no-js" lang="en"' in text
+    for pattern in (
+        r'property="og:title" content="[^"]+"',
+        r'property="og:url" content="[^"]+"',
+        r'property="og:description" content="[^"]{40,}"',
+        r'name="description" content="[^"]{40,}"',
+        r'rel="(shortcut )?icon" href="[^"]*favicon.svg"',
+    ):
+        if "404" in name and "description" in pattern:
+            continue
+        assert re.search(pattern, text), pattern
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in PAGES if "404" not in n and "search" not in n]
+)
+def test_a_page_can_be_edited_and_left(name):
+    text = (SITE / name).read_text("utf-8")
+    assert f"/edit/main/docs/{Path(name).stem}.md" in text
+    assert 'class="next-page"' in text or 'class="prev-page"' in text
+    assert 'href="../talk/en/' in text
+
+
+# -- Pages in a browser
+
+LOOKS = [
+    (width, scheme) for width in (1280, 390) for scheme in ("light", "dark")
+]
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible_and_keeps_to_itself(
+    open_page, address, name, width, scheme
+):
+    page = open_page(
+        name,
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+    )
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.faults == []
+    assert [u for u in page.requests if not u.startswith(address)] == []
+
+
+def violations(page):
+    """Return what axe has against the page, a line each."""
+    page.add_script_tag(path=AXE_FILE_PATH)
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['html'][:120]}"
+        for rule in found
+        for node in rule["nodes"][:3]
+    ]
+
+
+def test_search_finds_without_a_server(open_page):
+    page = open_page("en/search.html?q=epoll", base=f"{SITE.as_uri()}/")
+    page.wait_for_selector("#search-results li a")
+    hits = page.locator("#search-results li a").all_inner_texts()
+    assert any("loop" in hit.lower() or "core" in hit.lower() for hit in hits)
+
+
+def test_pages_work_from_the_file_system(open_page):
+    page = open_page("en/index.html", base=f"{SITE.as_uri()}/")
+    page.click(".next-page")
+    assert page.locator("h1").count() == 1
+    assert page.faults == []
+
+
+def test_the_root_leads_to_the_book(open_page):
+    page = open_page("index.html")
+    page.wait_for_url("**/en/**")
+
+
+def test_copy_leaves_prompts_and_output_out(open_page, address):
+    page = open_page("en/greenlet.html")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    session = page.locator(".snippet-session").first
+    session.hover()
+    session.locator("button.copybtn").click()
+    assert page.evaluate("navigator.clipboard.readText()") == "main()"
+
+
+def test_a_printed_page_has_no_chrome(open_page):
+    page = open_page("en/hub.html")
+    page.emulate_media(media="print")
+    for selector in (".sidebar-drawer", ".toc-drawer", ".copybtn"):
+        for part in page.locator(selector).all():
+            assert not part.is_visible(), selector
+
+
+# -- The deck on its stage
+
+
+@pytest.fixture(scope="module")
+def slides(browser, address):
+    """What a walk through the deck at 1280x720 saw, a dict for each slide."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    faults, requests, seen = [], [], []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(address + DECK)
+    page.wait_for_function("Reveal.isReady()")
+    page.add_script_tag(path=AXE_FILE_PATH)
+    while True:
+        slide = page.evaluate(LOOK)
+        if not seen or seen[-1]["at"] != slide["at"]:
+            slide["axe"] = [
+                f"{rule['id']}: {node['html'][:120]}"
+                for rule in page.evaluate(
+                    "axe.run('section.present:not(.stack)')"
+                )["violations"]
+                for node in rule["nodes"][:3]
+            ]
+            seen.append(slide)
+        else:  # a step on the same slide: the worst one counts
+            seen[-1]["outside"] += slide["outside"]
+        if page.evaluate("Reveal.isLastSlide()") and not page.evaluate(
+            "Reveal.availableFragments().next"
+        ):
+            break
+        page.evaluate("Reveal.next()")
+    page.close()
+    assert faults == []
+    assert [url for url in requests if not url.startswith(address)] == []
+    return seen
+
+
+LOOK = """() => {
+  const slide = Reveal.getCurrentSlide();
+  const shown = e => e.getClientRects().length && !e.closest("aside.notes");
+  const parts = [...slide.querySelectorAll("*")].filter(shown);
+  const outside = parts.filter(e => {
+    const r = e.getBoundingClientRect();
+    return r.left < -1 || r.top < -1 || r.right > 1281 || r.bottom > 721
+      || (e.matches("pre") && (e.scrollWidth > e.clientWidth + 1
+                           || e.scrollHeight > e.clientHeight + 1));
+  }).map(e => e.tagName + " " + e.textContent.trim().slice(0, 40));
+  const sizes = e => parseFloat(getComputedStyle(e).fontSize);
+  const code = parts.filter(e => e.matches("pre, pre *"))
+    .filter(e => e.textContent.trim()).map(sizes);
+  const svg = parts.filter(e => e.matches("svg text")).map(e =>
+    sizes(e) * e.getScreenCTM().a);
+  return {
+    at: JSON.stringify(Reveal.getIndices(slide)).replace(/,"f":.*/, ""),
+    title: (slide.querySelector("h1, h2, h3") || slide).textContent.trim(),
+    outside, code: Math.min(99, ...code), figure: Math.min(99, ...svg),
+    notes: [...slide.querySelectorAll("aside.notes")].map(
+      e => e.textContent.trim()).join(" "),
+  };
+}"""
+
+
+def test_the_deck_has_about_thirty_slides(slides):
+    assert 26 <= len(slides) <= 40
+
+
+def test_no_slide_overflows_the_stage(slides):
+    assert {s["title"]: s["outside"] for s in slides if s["outside"]} == {}
+
+
+def test_code_can_be_read_in_the_last_row(slides):
+    assert {s["title"]: s["code"] for s in slides if s["code"] < 20} == {}
+
+
+def test_every_slide_is_accessible(slides):
+    assert {s["title"]: s["axe"] for s in slides if s["axe"]} == {}
+
+
+def test_every_slide_has_notes_that_begin_with_its_minutes(slides):
+    without = [
+        slide["title"]
+        for slide in slides
+        if not re.match(r"[\d½¼¾.]+ min\.", slide["notes"])
+    ]
+    assert without == []
+
+
+def test_the_deck_works_from_the_file_system(open_page):
+    page = open_page(DECK, base=f"{SITE.as_uri()}/")
+    page.wait_for_function("Reveal.isReady()")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("!Reveal.isFirstSlide()")
+    assert page.faults == []
+
+
+def test_the_speaker_view_opens(open_page):
+    page = open_page(DECK)
+    page.wait_for_function("Reveal.isReady()")
+    with page.expect_popup() as popup:
+        page.keyboard.press("s")
+    popup.value.wait_for_selector("text=/min\\./", state="attached")
+
+
+def test_the_deck_prints_a_page_for_each_slide(browser, slides, tmp_path):
+    out = tmp_path / "talk.pdf"
+    child = subprocess.run(
+        [sys.executable, ROOT / "talk/print.py"] + [SITE / DECK, out],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert child.returncode == 0, child.stderr
+    pages = len(re.findall(rb"/Type\s*/Page\b", out.read_bytes()))
+    assert pages == len(slides)
