@@ -92,18 +92,20 @@ clean: # remove what was built, and .venv
 	$(PYTHON) has no venv module: install it (on Debian the package \
 	python3-venv)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(call install,book)
+	@$(install)
 	@touch $@
 
+.venv/test: EXTRAS = book,test
 .venv/test: .venv/book
-	@$(call install,book,test)
+	@$(install)
 	@touch $@
 
+EXTRAS = book
 define install
-echo "installing the packages of requirements.lock ($1$(and $2,, $2)) ..."
+echo "installing the packages of requirements.lock ($(EXTRAS)) ..."
 { $(PIP) install --quiet --retries 1 -c requirements.lock setuptools && \
   $(PIP) install --quiet --retries 1 -c requirements.lock \
-	--no-build-isolation --editable '.[$1$(and $2,,$2)]'; } \
+	--no-build-isolation --editable '.[$(EXTRAS)]'; } \
 	> .venv/install.log 2>&1 || { echo "make: the packages could not be \
 	installed: is there a network? .venv/install.log tells more"; exit 1; }
 endef
