@@ -95,7 +95,7 @@ clean: # remove what was built, and .venv
 	@$(install)
 	@touch $@
 
-.venv/test: EXTRAS = book,test
+.venv/test: private EXTRAS = book,test
 .venv/test: .venv/book
 	@$(install)
 	@touch $@
