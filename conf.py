@@ -4,11 +4,13 @@ book: sphinx-build -c . -b html docs build/site/en
 deck: sphinx-build -c . -t deck -b revealjs talk build/site/talk/en
 """
 
+import hashlib
 import io
 import os
 import sys
 import tomllib
 from contextlib import redirect_stdout
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,7 +27,8 @@ REPOSITORY_URL = os.environ.get(
     "REPOSITORY_URL", "https://example.org/evening"
 )
 
-sys.path.insert(0, str(ROOT / "docs/_ext"))
+EXT = ROOT / "docs/_ext"
+sys.path.insert(0, str(EXT))
 sys.path.insert(0, str(ROOT / "lib"))
 
 project = "An Evening with gevent"
@@ -125,6 +128,7 @@ else:
             "sidebar/scroll-end.html",
         ]
     }
+    html_use_index = False
     html_copy_source = html_show_sourcelink = False
     html_theme_options = {
         "source_edit_link": f"{REPOSITORY_URL}/edit/main/docs/{{filename}}",
@@ -135,4 +139,14 @@ else:
     notfound_urls_prefix = f"{urlsplit(SITE_URL).path}{EDITION}/"
     ogp_social_cards = {"enable": False}
     sitemap_url_scheme = "{link}"
-    sitemap_excludes = ["404.html", "genindex.html", "search.html"]
+    sitemap_excludes = ["404.html", "search.html"]
+
+
+def setup(app):
+    """Read all pages anew when a directive or a shown package has changed."""
+    parts = [path.read_bytes() for path in sorted(EXT.glob("*.py"))]
+    parts += [
+        metadata.version(name).encode() for name in ("greenlet", "gevent")
+    ]
+    made_by = hashlib.sha256(b"".join(parts)).hexdigest()
+    app.add_config_value("pages_made_by", made_by, "env")

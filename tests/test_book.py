@@ -119,6 +119,41 @@ def test_a_layer_has_one_name_in_five_places(layer):
         assert (ROOT / path).exists(), path
 
 
+# -- A translator finds every word, and no code
+
+WORDS = ROOT / "build/gettext"  # `make gettext` collects them
+
+
+def messages(catalogue):
+    """Return the messages of a .pot file."""
+    text = (WORDS / catalogue).read_text("utf-8")
+    entries = re.findall(r'^msgid ((?:".*"\n)+)', text, re.M)
+    return {
+        "".join(re.findall(r'"(.*)"', entry)).replace('\\"', '"')
+        for entry in entries
+    }
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "words"),
+    [
+        ("book/why.pot", {"scheduler", "switch to a greenlet"}),  # figures
+        ("book/why.pot", {"who switches", "Why: threads and coroutines"}),
+        ("book/sphinx.pot", {"Slides", "Search"}),  # templates
+        ("deck/index.pot", {"scheduler", "Threads and coroutines"}),
+    ],
+)
+def test_words_can_be_translated(catalogue, words):
+    assert words <= messages(catalogue)
+
+
+def test_code_is_no_message():
+    for catalogue in WORDS.rglob("*.pot"):
+        for message in messages(catalogue.relative_to(WORDS)):
+            for code in (">>> ", "def main", "snippets/hub/", "import "):
+                assert not message.startswith(code), message
+
+
 # -- A mistake is reported with its file and line
 
 

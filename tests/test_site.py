@@ -26,9 +26,7 @@ ROOT = Path(__file__).parents[1]
 SITE = ROOT / "build/site"
 DECK = "talk/en/index.html"
 PAGES = sorted(
-    path.relative_to(SITE).as_posix()
-    for path in (SITE / "en").glob("*.html")
-    if path.stem != "genindex"
+    path.relative_to(SITE).as_posix() for path in (SITE / "en").glob("*.html")
 )
 PRINT = runpy.run_path(str(ROOT / "talk/print.py"))
 VNU = ROOT / "build/vnu.jar"

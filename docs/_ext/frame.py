@@ -1,6 +1,10 @@
 """What stands around the things that a page shows: figures and captions."""
 
+from pathlib import Path
+
 from docutils import nodes
+
+LIBRARY = Path(__file__).parents[2] / "lib/evening"
 
 
 def placed(directive, node):
@@ -10,9 +14,16 @@ def placed(directive, node):
     return node
 
 
+def note_library(directive):
+    """Have the page read anew when the library changes: it shows a run."""
+    for path in LIBRARY.glob("*.py"):
+        directive.env.note_dependency(str(path))
+
+
 def path_caption(directive, path):
     """Return a caption that names a file."""
     caption = nodes.caption("", "", nodes.literal(path, path))
+    caption["translatable"] = False
     return placed(directive, caption)
 
 

@@ -13,7 +13,7 @@ import sys
 from sphinx.util.docutils import SphinxDirective
 
 from drawing import drawing
-from frame import framed
+from frame import framed, note_library
 from swimlane import draw
 
 #: The lanes of the figure, from the application down to the kernel.
@@ -89,6 +89,7 @@ class Journey(SphinxDirective):
 
     def run(self):
         """Return a figure, or an error that names page and line."""
+        note_library(self)
         try:
             steps = stations()
         except subprocess.SubprocessError as error:

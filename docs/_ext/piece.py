@@ -12,9 +12,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.directives.code import LiteralInclude
 
-from frame import path_caption, placed
-
-LIBRARY = Path(__file__).parents[2] / "lib/evening"
+from frame import LIBRARY, path_caption, placed
 
 
 class Piece(LiteralInclude):

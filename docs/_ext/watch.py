@@ -5,7 +5,7 @@ import subprocess
 from sphinx.util.docutils import SphinxDirective
 
 from drawing import drawing
-from frame import framed
+from frame import framed, note_library
 from record import recorded
 from run_snippet import SNIPPETS
 from swimlane import draw
@@ -22,6 +22,7 @@ class Watch(SphinxDirective):
         name = self.arguments[0]
         path = SNIPPETS / f"{name}.py"
         self.env.note_dependency(str(path))
+        note_library(self)
         if not path.exists():
             raise self.error(f"there is no snippets/{name}.py")
         try:

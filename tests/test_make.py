@@ -1,0 +1,114 @@
+"""The verbs of the Makefile: what they say when something is missing."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def make(*arguments, cwd=ROOT, **env):
+    """Run make; return exit status and output."""
+    child = subprocess.run(
+        ["make", *arguments],
+        cwd=cwd,
+        env={k: v for k, v in os.environ.items() if "MAKE" not in k} | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    return child.returncode, child.stdout
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A house in which nothing is installed yet."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def python(folder, text):
+    """Return a command that takes the place of Python."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{text}\n", "utf-8")
+    path.chmod(0o755)
+    return f"PYTHON={path}"
+
+
+def said(output):
+    """Return what our Makefile said, without make's own last line."""
+    return [
+        line
+        for line in output.splitlines()
+        if not re.match(r"make(\[\d+\])?: \*\*\*", line)
+    ]
+
+
+def test_make_alone_lists_every_verb_in_a_line():
+    status, output = make()
+    text = (ROOT / "Makefile").read_text("utf-8")
+    verbs = re.findall(r"^([a-z-]+):", text, re.M)
+    assert status == 0
+    assert [line.split()[1] for line in output.splitlines()] == verbs
+    assert all(len(line.split()) > 3 for line in output.splitlines())
+
+
+def test_an_old_python_is_named_with_the_cure(clone):
+    old = python(clone, '[ "$1" = -V ] && echo Python 3.9.1; exit 1')
+    status, output = make("doctest", old, cwd=clone)
+    (line,) = said(output)
+    assert status != 0
+    assert "Python 3.11 to 3.14 is needed" in line
+    assert "is Python 3.9.1" in line
+    assert "PYTHON=" in line
+
+
+def test_a_python_that_is_not_there_is_named(clone):
+    status, output = make("doctest", "PYTHON=no-such-python", cwd=clone)
+    (line,) = said(output)
+    assert status != 0
+    assert "no-such-python" in line
+
+
+def test_a_python_without_venv_is_named_with_the_cure(clone):
+    command = f'case "$2" in *ensurepip*) exit 1;; esac; exec {sys.executable}'
+    without = python(clone, command + ' "$@"')
+    status, output = make("doctest", without, cwd=clone)
+    (line,) = said(output)
+    assert status != 0
+    assert "has no venv module" in line
+    assert "python3-venv" in line
+
+
+def test_no_network_is_one_clear_line(clone):
+    status, output = make(
+        "doctest",
+        f"PYTHON={sys.executable}",
+        cwd=clone,
+        PIP_INDEX_URL="http://127.0.0.1:9/simple/",
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_RETRIES="0",
+        PIP_NO_CACHE_DIR="1",
+    )
+    *_, line = said(output)
+    assert status != 0
+    assert "could not be installed: is there a network?" in line
+    assert (clone / ".venv/install.log").exists()
+
+
+def test_a_port_in_use_is_named_with_the_cure():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, output = make("serve", f"PORT={port}")
+    (line,) = said(output)
+    assert status != 0
+    assert f"port {port} of 127.0.0.1 is in use" in line
+    assert "PORT=" in line
