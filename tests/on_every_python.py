@@ -13,7 +13,15 @@ ROOT = Path(__file__).parents[1]
 VERSIONS = ["3.11", "3.12", "3.13", "3.14"]
 TESTS = [
     f"tests/test_{name}.py"
-    for name in ("greenlet", "core", "hub", "socket", "names", "journey")
+    for name in [
+        "greenlet",
+        "core",
+        "hub",
+        "socket",
+        "names",
+        "journey",
+        "snippets",
+    ]
 ]
 ASK = (
     "import sys; assert sys.implementation.name == 'cpython';"
@@ -56,16 +64,18 @@ def prepare(version, command):
     stamp = folder / "ready"
     if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
         subprocess.run([command, "-m", "venv", folder], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check"]
-        install = [*pip, "install", "--quiet", "-c", lock]
-        subprocess.run([*install, "setuptools"], check=True)
-        # fmt: off
-        subprocess.run(
-            [*install, "--no-build-isolation", "--editable", ".",
-             "gevent", "pytest", "sphinx"],
-            cwd=ROOT, check=True,
-        )
-        # fmt: on
+        install = [python, "-m", "pip", "install", "--quiet", "-c", lock]
+        editable = ["--no-build-isolation", "--editable", ROOT]
+        log = folder / "install.log"
+        with log.open("wb") as out:
+            for packages in (
+                ["setuptools"],
+                [*editable, "gevent", "pytest", "sphinx"],
+            ):
+                if subprocess.run(
+                    [*install, *packages], stdout=out, stderr=out
+                ).returncode:
+                    sys.exit(f"could not install {packages[-1]}: see {log}")
         stamp.touch()
     return python
 
