@@ -114,6 +114,12 @@ class Links(HTMLParser):
                 self.targets.append(attributes[name])
 
 
+@functools.cache
+def links(path):
+    """Return the Links of the page at *path*."""
+    return Links(path)
+
+
 HTML = [*PAGES, DECK, "index.html"]
 
 
@@ -121,7 +127,7 @@ HTML = [*PAGES, DECK, "index.html"]
 def test_internal_links_hold(name):
     page = SITE / name
     broken = []
-    for target in Links(page).targets:
+    for target in links(page).targets:
         parts = urlsplit(target)
         if parts.scheme or parts.netloc:
             continue
@@ -137,7 +143,7 @@ def test_internal_links_hold(name):
         elif parts.fragment and file.suffix == ".html":
             if parts.fragment.startswith("/"):
                 continue  # a place in the deck
-            if unquote(parts.fragment) not in Links(file).ids:
+            if unquote(parts.fragment) not in links(file).ids:
                 broken.append(target)
     assert broken == []
 
@@ -318,6 +324,7 @@ LOOK = """() => {
   const svg = parts.filter(e => e.matches("svg text")).map(e =>
     sizes(e) * e.getScreenCTM().a);
   return {
+    kind: slide.classList[0],
     at: JSON.stringify(Reveal.getIndices(slide)).replace(/,"f":.*/, ""),
     title: (slide.querySelector("h1, h2, h3") || slide).textContent.trim(),
     outside, code: Math.min(99, ...code), figure: Math.min(99, ...svg),
@@ -327,8 +334,9 @@ LOOK = """() => {
 }"""
 
 
-def test_the_deck_has_about_thirty_slides(slides):
-    assert 26 <= len(slides) <= 40
+def test_the_deck_has_about_thirty_slides_between_its_openings(slides):
+    assert 26 <= sum(slide["kind"] == "slide" for slide in slides) <= 34
+    assert sum(slide["kind"] == "opening" for slide in slides) == 6
 
 
 def test_no_slide_overflows_the_stage(slides):
@@ -347,9 +355,14 @@ def test_every_slide_has_notes_that_begin_with_its_minutes(slides):
     without = [
         slide["title"]
         for slide in slides
-        if not re.match(r"[\d½¼¾.]+ min\.", slide["notes"])
+        if not re.match(r"[\d.]+ min\.", slide["notes"])
     ]
     assert without == []
+
+
+def test_the_minutes_add_up_to_what_the_title_says(slides):
+    total = sum(float(slide["notes"].split()[0]) for slide in slides)
+    assert f"The whole talk: {total:g} min." in slides[0]["notes"]
 
 
 def test_the_deck_works_from_the_file_system(open_page):
