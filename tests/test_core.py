@@ -234,6 +234,23 @@ def test_the_loop_sleeps_exactly_until_the_next_timer(log):
     assert backend.slept == [1, 1, 1]
 
 
+def test_a_timer_of_many_years_may_wait(loop, log):
+    loop.timer(1e9).start(log.append, "old")
+    loop.timer(0).start(lambda: (log.append("soon"), loop.break_()))
+    loop.run()
+    assert log == ["soon"]
+
+
+def test_no_backend_is_asked_to_sleep_for_years(log):
+    clock = FakeClock()
+    backend = FakeBackend(clock)
+    loop = ours.Loop(backend, clock)
+    loop.timer(2.5 * ours.MAX_BLOCKTIME).start(log.append, "at last")
+    loop.run()
+    assert log == ["at last"]
+    assert max(backend.slept) == ours.MAX_BLOCKTIME
+
+
 def test_cancelled_timers_do_not_pile_up():
     clock = FakeClock()
     loop = ours.Loop(FakeBackend(clock), clock)
@@ -362,6 +379,25 @@ def test_a_closed_descriptor_calls_back_instead_of_hanging(backend, log):
     loop.run()
     loop.destroy()
     assert log == ["told"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_closed_watcher_is_forgotten_though_a_copy_stays_open(backend, pipe):
+    # Epoll watches the file, not the number: while a copy is open, it would
+    # go on reporting, and nobody could take a closed number off its list.
+    kernel = backend()
+    loop = ours.Loop(kernel)
+    reader, writer = pipe
+    copy = os.dup(reader)
+    io = loop.io(reader, ours.READ)
+    io.start(list)
+    loop.run(nowait=True)
+    io.close()
+    os.close(reader)
+    os.write(writer, b"x")
+    assert kernel.poll(0) == []
+    os.close(copy)
+    loop.destroy()
 
 
 @pytest.mark.parametrize(("fd", "events"), [(-1, 1), (0, 8)])

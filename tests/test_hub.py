@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -270,6 +271,18 @@ def test_a_value_is_kept(impl):
     assert task.value is None
     assert task.get() == 42
     assert (task.value, task.get(), task.exception) == (42, 42, None)
+
+
+def test_a_finished_task_lets_go_of_what_it_worked_with(impl):
+    class Thing:
+        pass
+
+    thing = Thing()
+    gone = weakref.ref(thing)
+    task = impl.spawn(lambda one: None, thing)
+    task.join()
+    del thing
+    assert gone() is None
 
 
 def test_an_error_is_kept_printed_and_raised_by_get(impl, quiet):

@@ -4,6 +4,7 @@ import errno
 import gc
 import os
 import socket as standard
+import weakref
 
 import pytest
 
@@ -120,6 +121,25 @@ def test_create_connection_may_tell_all_errors(impl, listener):
         isinstance(error, ConnectionRefusedError)
         for error in caught.value.exceptions
     )
+
+
+def test_a_failed_create_connection_leaves_no_cycle(impl, listener):
+    address = listener.getsockname()
+    listener.close()
+
+    class Host(str):
+        """A host name that tells when it is forgotten."""
+
+    host = Host(address[0])
+    gone = weakref.ref(host)
+    gc.disable()
+    try:
+        with pytest.raises(ConnectionRefusedError):
+            impl.socket.create_connection((host, address[1]))
+        del host
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_create_connection_sets_timeout_and_source(impl, listener):

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 __all__ = ["READ", "WRITE", "Epoll", "Loop", "Poll", "loop"]
 
 READ, WRITE = 1, 2
+MAX_BLOCKTIME = 3600.0  # seconds; no backend is asked to sleep for longer
 ROUNDS = 16  # of callbacks that queue callbacks, before the kernel is asked
 
 
@@ -89,6 +90,11 @@ class Io(Watcher):
     def _stop(self):
         self.loop._anfds[self.fd].watchers.remove(self)
         self.loop._fd_change(self.fd)
+
+    def close(self) -> None:
+        """Stop, and tell the kernel while the descriptor is still open."""
+        self.stop()
+        self.loop._fd_reify()
 
 
 class Timer(Watcher):
@@ -330,7 +336,8 @@ class Loop:
         if self.activecnt <= 0:
             return 0.0
         if self._timers:
-            return max(0.0, self._timers[0][0] - self._clock())
+            left = self._timers[0][0] - self._clock()
+            return min(max(0.0, left), MAX_BLOCKTIME)
         return None
 
     def _backend_poll(self, timeout):

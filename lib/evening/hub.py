@@ -422,6 +422,8 @@ class Greenlet(greenlet):
 
     def _finish(self, value, error):
         self._ready, self.value, self.exception = True, value, error
+        self.__dict__.pop("_run", None)  # what it worked with may go
+        self.args, self.kwargs = (), {}
         if self._links:
             self.hub.loop.run_callback(self._notify_links)
 

@@ -220,9 +220,12 @@ def create_connection(
             raise
     if not errors:
         raise OSError(f"no address for {host!r}")
-    if all_errors:
-        raise ExceptionGroup("create_connection failed", errors)
-    raise errors[-1]
+    try:
+        if all_errors:
+            raise ExceptionGroup("create_connection failed", errors)
+        raise errors[-1]
+    finally:
+        errors.clear()  # each knows this call, which knows them all
 
 
 def __getattr__(name: str) -> Any:
