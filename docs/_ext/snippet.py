@@ -177,6 +177,8 @@ def count_runs(app, exception):
 def setup(app):
     """Register the directive."""
     app.add_directive("snippet", SnippetDirective)
-    app.connect("builder-inited", start_runs)
+    # Last of all: sphinx-sitemap forks here, and what is forked beside a
+    # running Popen holds its pipe open, so that it never returns.
+    app.connect("builder-inited", start_runs, priority=900)
     app.connect("build-finished", count_runs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
