@@ -1,18 +1,21 @@
 """Layer 1: leave one stack and go on with another.
 
 A greenlet is a function that can stop in the middle, let another one run,
-and later go on where it stopped.  Two engines keep this promise.  The C
-package ``greenlet`` copies pieces of one stack; ``ThreadGreenlet``, its twin
-for reading and for contrast, gives each greenlet a thread and lets one
-thread run at a time.  ``EVENING_ENGINE=thread`` picks the twin.
+and later go on where it stopped.  Three engines keep this promise:
+
+- ``slice``: ours, in ``_slice.c``, copies slices of one C stack;
+- ``greenlet``: the package of that name, where ours could not be built;
+- ``thread``: ``ThreadGreenlet``, the twin for reading and for contrast,
+  gives each greenlet a thread and lets one thread run at a time.
+
+``EVENING_ENGINE`` picks one; ``engine`` says which runs.
 """
 
 import os
 import threading
+from importlib import import_module
 from types import TracebackType
-from typing import Any
-
-from greenlet import GreenletExit, error, getcurrent, greenlet
+from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "GreenletExit",
@@ -20,8 +23,54 @@ __all__ = [
     "engine",
     "error",
     "getcurrent",
+    "gettrace",
     "greenlet",
+    "settrace",
 ]
+
+#: The engines written in C, and the module that has their type.
+ENGINES = {"slice": "evening._slice", "greenlet": "greenlet"}
+
+
+def load(*names: str) -> tuple[str, Any]:
+    """Return name and type of the first of the engines that is there.
+
+    Raise ImportError, with the cure, where none is.
+    """
+    missing = []
+    for name in names:
+        try:
+            return name, import_module(ENGINES[name]).greenlet
+        except ImportError as error:
+            missing.append(f"no engine {name!r} ({error})")
+    raise ImportError(
+        f"{', '.join(missing)}: install the package greenlet; or a C compiler "
+        "and Python's headers, and then evening again"
+    )
+
+
+#: The engine that runs: ``"slice"``, ``"greenlet"`` or ``"thread"``.
+engine = os.environ.get("EVENING_ENGINE", "")
+if engine not in ("", "thread", *ENGINES):
+    raise ImportError(
+        f"EVENING_ENGINE is {engine!r}: set it to 'slice', 'greenlet' or "
+        "'thread'"
+    )
+if TYPE_CHECKING:
+    from greenlet import (
+        GreenletExit,
+        error,
+        getcurrent,
+        gettrace,
+        greenlet,
+        settrace,
+    )
+else:
+    found, greenlet = load(*[engine] if engine in ENGINES else ENGINES)
+    engine = engine or found
+    error, GreenletExit = greenlet.error, greenlet.GreenletExit
+    getcurrent = greenlet.getcurrent
+    gettrace, settrace = greenlet.gettrace, greenlet.settrace
 
 # What travels with a switch: arguments, or an error to raise on arrival.
 Message = tuple[tuple[Any, ...], dict[str, Any], BaseException | None]
@@ -210,12 +259,14 @@ def unpack(message):
     return args[0] if len(args) == 1 else args
 
 
-#: The engine that runs, ``"greenlet"`` or ``"thread"``.
-engine = os.environ.get("EVENING_ENGINE", "greenlet")
+def no_tracer(*tracer: object) -> None:
+    """Refuse: threads don't tell each other who runs."""
+    raise NotImplementedError(
+        "the engine 'thread' has no settrace: set EVENING_ENGINE to 'slice'"
+    )
+
+
 if engine == "thread":
     greenlet = ThreadGreenlet  # type: ignore[assignment, misc]
     getcurrent = current_thread_greenlet  # type: ignore[assignment]
-elif engine != "greenlet":
-    raise ImportError(
-        f"EVENING_ENGINE is {engine!r}: set it to 'greenlet' or 'thread'"
-    )
+    settrace = gettrace = no_tracer  # type: ignore[assignment]
