@@ -18,7 +18,6 @@
 #define Py_BUILD_CORE 1
 #include <Python.h>
 #include <structmember.h>
-#include "internal/pycore_frame.h"
 
 /* ---- The versions of CPython: where they differ, and nowhere else ------- */
 
@@ -29,6 +28,11 @@
 #  error "this engine needs the GIL: it switches the stack of one thread"
 #endif
 
+#if PY_VERSION_HEX >= 0x030E0000
+#  include "internal/pycore_interpframe_structs.h"
+#else
+#  include "internal/pycore_frame.h"
+#endif
 typedef struct _PyInterpreterFrame Frame;
 
 /* MOVED lists fields of the thread state that move with the stack: the type,
@@ -157,12 +161,12 @@ typedef struct _greenlet {
 static PyTypeObject GreenletType;
 static PyObject *GreenletError, *GreenletExit;
 
-#define THREAD_LOCAL \
-    static _Thread_local __attribute__((tls_model("initial-exec")))
+/* Thread-local storage: each thread has its own. */
+#define TLS static _Thread_local __attribute__((tls_model("initial-exec")))
 
-THREAD_LOCAL Greenlet *current;     /* who runs; owned, as all of these */
-THREAD_LOCAL Greenlet *target;      /* where the switch under way leads */
-THREAD_LOCAL Greenlet *refused;     /* where it had no memory to go to */
+TLS Greenlet *current;      /* who runs; owned, as all of these */
+TLS Greenlet *target;       /* where the switch under way leads */
+TLS Greenlet *refused;      /* where it could not go for lack of memory */
 
 /* What the switch carries.  No args: the error that is set. */
 typedef struct {
@@ -170,7 +174,7 @@ typedef struct {
     PyObject *run;                  /* for a new one: what it shall call */
 } Parcel;
 
-THREAD_LOCAL Parcel parcel;
+TLS Parcel parcel;
 
 static int refuse(PyObject *error, const char *why, ...) {
     va_list values;
@@ -216,8 +220,7 @@ static int make_room(Greenlet *g) {
 /* On the old stack, which ends at sp: return where the new one ends. */
 __attribute__((visibility("hidden"), used)) char *slice_out(char *sp) {
     Greenlet *g = current;
-    if (ACTIVE(g))
-        g->stack_start = sp;
+    if (ACTIVE(g)) g->stack_start = sp;
     else {                          /* the dead leave nothing */
         sp = NEW(target) ? g->stack_stop : sp;
         g = g->stack_prev;
@@ -285,19 +288,21 @@ __asm__(
 #elif defined(__aarch64__)
 __asm__(
     FUNCTION("switch_stack")
-    "  stp x29, x30, [sp, #-160]!\n  stp x19, x20, [sp, #16]\n"
+    "  stp x29, x30, [sp, #-176]!\n  stp x19, x20, [sp, #16]\n"
     "  stp x21, x22, [sp, #32]\n  stp x23, x24, [sp, #48]\n"
     "  stp x25, x26, [sp, #64]\n  stp x27, x28, [sp, #80]\n"
     "  stp d8, d9, [sp, #96]\n  stp d10, d11, [sp, #112]\n"
     "  stp d12, d13, [sp, #128]\n  stp d14, d15, [sp, #144]\n"
+    "  mrs x1, fpcr\n  str x1, [sp, #160]\n"
     "  mov x0, sp\n  bl " C("slice_out") "\n"
     "  mov sp, x0\n"                /* from here on it is the other's stack */
     "  bl " C("slice_in") "\n  cbnz w0, 1f\n"
+    "  ldr x1, [sp, #160]\n  msr fpcr, x1\n"
     "  ldp x19, x20, [sp, #16]\n  ldp x21, x22, [sp, #32]\n"
     "  ldp x23, x24, [sp, #48]\n  ldp x25, x26, [sp, #64]\n"
     "  ldp x27, x28, [sp, #80]\n  ldp d8, d9, [sp, #96]\n"
     "  ldp d10, d11, [sp, #112]\n  ldp d12, d13, [sp, #128]\n"
-    "  ldp d14, d15, [sp, #144]\n  ldp x29, x30, [sp], #160\n"
+    "  ldp d14, d15, [sp, #144]\n  ldp x29, x30, [sp], #176\n"
     "  ret\n"                       /* to whoever called switch_stack there */
     "1: bl " C("first_frame") "\n  brk #1\n" END("switch_stack"));
 #else
@@ -458,15 +463,13 @@ static Parcel arrive(void) {
 /* What switch(*args, **kwargs) returns over there, or NULL for an error.
    Steals all. */
 static PyObject *as_result(Parcel p) {
-    Py_ssize_t size = p.args != NULL ? PyTuple_GET_SIZE(p.args) : 0;
-    PyObject *result = p.args;
-    if (p.args != NULL && p.kwargs != NULL && PyDict_GET_SIZE(p.kwargs) > 0)
-        result = size > 0 ? PyTuple_Pack(2, p.args, p.kwargs)
-                          : Py_NewRef(p.kwargs);
+    Py_ssize_t size = p.args != NULL ? PyTuple_GET_SIZE(p.args) : -1;
+    PyObject *result = Py_XNewRef(p.args);
+    if (size >= 0 && p.kwargs != NULL && PyDict_GET_SIZE(p.kwargs) > 0)
+        Py_SETREF(result, size > 0 ? PyTuple_Pack(2, p.args, p.kwargs)
+                                   : Py_NewRef(p.kwargs));
     else if (size == 1)
-        result = Py_NewRef(PyTuple_GET_ITEM(p.args, 0));
-    else
-        p.args = NULL;              /* it is the result itself */
+        Py_SETREF(result, Py_NewRef(PyTuple_GET_ITEM(p.args, 0)));
     Py_XDECREF(p.args);
     Py_XDECREF(p.kwargs);
     Py_XDECREF(p.run);
@@ -489,43 +492,46 @@ static PyObject *go(Greenlet *to, Parcel p) {
 /* Refuse a greenlet that may not run here. */
 static int check_thread(Greenlet *g, Greenlet *me) {
     while (g != NULL && g->main == NULL) g = g->parent;     /* not begun */
-    if (g == NULL)
-        return refuse(GreenletError, "the parent was garbage collected");
+    if (g == NULL) return refuse(GreenletError, "the parent was collected");
     if (g->main == me->main) return 0;
     if (LOST(g))
         return refuse(GreenletError, "cannot switch to a different thread "
                       "(which happens to have exited)");
-    return refuse(GreenletError, "Cannot switch to a different thread: the "
-                  "greenlet is of %R, this is %R", g->main, me->main);
+    return refuse(GreenletError, "Cannot switch to a different thread. "
+                  "Current: %R. Expected: %R.", me->main, g->main);
 }
 
-/* Fetch what a new greenlet needs to begin. */
+/* Fetch what a new greenlet needs to begin.  An error that is set travels on,
+   unless this brings another. */
 static PyObject *get_ready(Greenlet *g) {
+    PyObject *error = PyErr_GetRaisedException(), *run = NULL;
     if (g->state.chunk == NULL) g->state.chunk = root_chunk();
-    if (g->state.chunk == NULL) return NULL;
-    return PyObject_GetAttrString((PyObject *)g, "run");
+    if (g->state.chunk != NULL)
+        run = PyObject_GetAttrString((PyObject *)g, "run");
+    if (run != NULL)
+        PyErr_SetRaisedException(error);
+    else
+        Py_XDECREF(error);
+    return run;
 }
 
 /* Return g or its nearest ancestor that is alive, a new reference, and for a
    new one what it shall run.  To fetch that may run anything, and even start
-   the greenlet: so look again.  An error that is set travels on. */
+   the greenlet: so look again. */
 static Greenlet *find_alive(Greenlet *g, Greenlet *me, PyObject **run) {
-    PyObject *error = PyErr_GetRaisedException();
     *run = NULL;
     Py_INCREF(g);
     while (check_thread(g, me) == 0) {
         if (DEAD(g)) {
             Py_CLEAR(*run);
             Py_SETREF(g, NEW_REF(g->parent));
-        } else if (!NEW(g) || *run != NULL) {
-            PyErr_SetRaisedException(error);
+        } else if (!NEW(g) || *run != NULL)
             return g;
-        } else if ((*run = get_ready(g)) == NULL)
+        else if ((*run = get_ready(g)) == NULL)
             break;
     }
     Py_CLEAR(*run);
     Py_XDECREF(g);
-    Py_XDECREF(error);
     return NULL;
 }
 
@@ -562,7 +568,9 @@ static PyObject *call_run(Greenlet *me) {
 }
 
 /* The oldest C function of every greenlet but the main ones.  The result, or
-   the error, goes to the nearest ancestor that can take it. */
+   the error, goes to the nearest ancestor that can take it.  Where there is
+   no memory to return to any, the error goes to the neighbour on the stack:
+   that takes no copying. */
 void first_frame(void) {
     PyThreadState *ts = PyThreadState_Get();
     Greenlet *me = target, *parent, *heir;
@@ -571,8 +579,7 @@ void first_frame(void) {
     state_begin(&me->state, ts);
     result = call_run(me);
     for (parent = me->parent; parent != NULL; parent = parent->parent) {
-        Parcel p = {NULL, NULL, NULL};
-        if (result != NULL) p.args = PyTuple_Pack(1, result);
+        Parcel p = {result ? PyTuple_Pack(1, result) : NULL, NULL, NULL};
         Py_CLEAR(result);
         heir = find_alive(parent, me, &p.run);
         if (heir != NULL) {
@@ -581,7 +588,8 @@ void first_frame(void) {
         } else
             Py_XDECREF(p.args);     /* it can't begin: its error goes on */
     }
-    Py_FatalError("no memory to return to the main greenlet");
+    go(NEW_REF(me->stack_prev), (Parcel){NULL, NULL, NULL});
+    Py_UNREACHABLE();
 }
 
 /* Nobody can switch to g any more: let it end, and come back here. */
@@ -598,9 +606,11 @@ static void kill(Greenlet *g) {
 
 /* ---- Threads ------------------------------------------------------------ */
 
-/* The thread's state is cleared: what is suspended there never runs again. */
+/* The thread's state is cleared: what is suspended there never runs again.
+   Those that others let go still get their end. */
 static void thread_ended(PyObject *capsule) {
     Greenlet *main = PyCapsule_GetPointer(capsule, NULL);
+    if (current == main && !Py_IsFinalizing()) get_current();
     main->thread_alive = 0;
     main->stack_start = NULL;
     Py_CLEAR(main->tracer);
@@ -661,7 +671,10 @@ static Greenlet *get_current(void) {
 
 static PyObject *greenlet_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
                               PyObject *Py_UNUSED(kwargs)) {
-    PyObject *g = get_current() != NULL ? type->tp_alloc(type, 0) : NULL;
+    PyObject *g;
+    if (PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT))
+        return PyErr_Format(PyExc_TypeError, "%s is abstract", type->tp_name);
+    g = get_current() != NULL ? type->tp_alloc(type, 0) : NULL;
     if (g != NULL) ((Greenlet *)g)->parent = NEW_REF(current);
     return g;
 }
@@ -686,10 +699,10 @@ static PyObject *get_parent(Greenlet *g, UNUSED) {
 static int set_parent(Greenlet *g, PyObject *parent, UNUSED) {
     Greenlet *main = NULL;
     if (parent == NULL)
-        return refuse(PyExc_AttributeError, "parent cannot be deleted");
+        return refuse(PyExc_AttributeError, "can't delete attribute");
     if (!PyObject_TypeCheck(parent, &GreenletType))
-        return refuse(PyExc_TypeError, "parent must be a greenlet, not %s",
-                      Py_TYPE(parent)->tp_name);
+        return refuse(PyExc_TypeError, "GreenletChecker: Expected any type of "
+                      "greenlet, not %s", Py_TYPE(parent)->tp_name);
     if (MAIN(g))
         return refuse(PyExc_AttributeError,
                       "cannot set the parent of a main greenlet");
@@ -697,11 +710,9 @@ static int set_parent(Greenlet *g, PyObject *parent, UNUSED) {
         if (p == g) return refuse(PyExc_ValueError, "cyclic parent chain");
         main = p->main;
     }
-    if (main == NULL)
-        return refuse(PyExc_ValueError, "parent was garbage collected");
-    if (g->main != NULL && g->main != main)
-        return refuse(PyExc_ValueError,
-                      "parent cannot be on a different thread");
+    if (main == NULL || (g->main != NULL && g->main != main))
+        return refuse(PyExc_ValueError, main == NULL ? "parent was garbage "
+                      "collected" : "parent cannot be on a different thread");
     Py_XSETREF(g->parent, NEW_REF(parent));
     return 0;
 }
@@ -719,13 +730,13 @@ static PyObject *get_gr_frame(Greenlet *g, UNUSED) {
     Frame *mine = FRAME(ts);
     PyObject *frame;
     int collects;
-    if (g != current && g->state.top_frame == NULL) Py_RETURN_NONE;
+    if (g->state.top_frame == NULL) Py_RETURN_NONE;     /* it doesn't wait */
     collects = PyGC_Disable();
-    if (g != current) FRAME(ts) = g->state.top_frame;
+    FRAME(ts) = g->state.top_frame;
     frame = (PyObject *)PyThreadState_GetFrame(ts);
     FRAME(ts) = mine;
     if (collects) PyGC_Enable();
-    return frame;
+    return frame != NULL ? frame : PyErr_NoMemory();
 }
 
 /* Where g's context is now, or NULL: in the state of another thread. */
@@ -759,11 +770,11 @@ static int set_gr_context(Greenlet *g, PyObject *context, UNUSED) {
 
 static int greenlet_init(Greenlet *g, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"run", "parent", NULL};
-    PyObject *run = Py_None, *parent = Py_None;
+    PyObject *run = NULL, *parent = Py_None;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:greenlet", names,
                                      &run, &parent))
         return -1;
-    if (run != Py_None && set_run(g, run, NULL) < 0) return -1;
+    if (run != NULL && set_run(g, run, NULL) < 0) return -1;
     return parent != Py_None ? set_parent(g, parent, NULL) : 0;
 }
 
@@ -772,20 +783,22 @@ static PyObject *greenlet_switch(Greenlet *g, PyObject *args, PyObject *kw) {
 }
 
 /* Set the error that throw's arguments describe, as raise once took them. */
-static int set_error(PyObject *type, PyObject *value, PyObject *tb) {
-    PyObject *error = type;
-    if (PyExceptionClass_Check(type)) {
-        PyErr_Restore(Py_NewRef(type), Py_XNewRef(value), NULL);
+static int set_error(PyObject *error, PyObject *value, PyObject *tb) {
+    if (tb != NULL && !PyTraceBack_Check(tb))
+        return refuse(PyExc_TypeError,
+                      "throw() third argument must be a traceback object");
+    if (PyExceptionClass_Check(error)) {
+        PyErr_Restore(Py_NewRef(error), Py_XNewRef(value), NULL);
         error = PyErr_GetRaisedException();     /* makes an instance of it */
-    } else if (!PyExceptionInstance_Check(type) || value != NULL)
-        return refuse(PyExc_TypeError, "throw() takes an exception, or its "
-                      "class and a value, not %R", type);
+    } else if (!PyExceptionInstance_Check(error))
+        return refuse(PyExc_TypeError, "exceptions must be classes, or "
+                      "instances, not %s", Py_TYPE(error)->tp_name);
+    else if (value != NULL && value != Py_None)
+        return refuse(PyExc_TypeError,
+                      "instance exception may not have a separate value");
     else
         Py_INCREF(error);
-    if (tb != NULL && PyException_SetTraceback(error, tb) < 0) {
-        Py_DECREF(error);
-        return -1;
-    }
+    if (tb != NULL) PyException_SetTraceback(error, tb);
     PyErr_SetRaisedException(error);
     return 0;
 }
@@ -793,7 +806,6 @@ static int set_error(PyObject *type, PyObject *value, PyObject *tb) {
 static PyObject *greenlet_throw(Greenlet *g, PyObject *args) {
     PyObject *type = GreenletExit, *value = NULL, *tb = NULL, *result = NULL;
     if (!PyArg_ParseTuple(args, "|OOO:throw", &type, &value, &tb)) return NULL;
-    if (value == Py_None) value = NULL;
     if (set_error(type, value, tb != Py_None ? tb : NULL) < 0) return NULL;
     if (DEAD(g) && (value = exit_value()) != NULL) {    /* it has its will */
         result = PyTuple_Pack(1, value);
@@ -919,21 +931,18 @@ static PyMethodDef greenlet_methods[] = {
 static PyGetSetDef greenlet_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"run", (getter)get_run, (setter)set_run, "What it calls.", NULL},
-    {"parent", (getter)get_parent, (setter)set_parent,
-     "Who goes on when it is finished.", NULL},
+    {"parent", (getter)get_parent, (setter)set_parent, "Who is next.", NULL},
     {"gr_context", (getter)get_gr_context, (setter)set_gr_context,
      "Its contextvars.Context, or None.", NULL},
     {"gr_frame", (getter)get_gr_frame, NULL, "Its newest frame.", NULL},
     {"dead", (getter)get_dead, NULL, "Whether it is finished.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
-#define FIELD(name, type, doc) \
-    {"_" #name, type, offsetof(Greenlet, name), READONLY, doc}
-
+/* For figures and tests: two addresses, and bytes. */
 static PyMemberDef greenlet_members[] = {
-    FIELD(stack_start, T_ULONG, "The new, low end of its slice: an address."),
-    FIELD(stack_stop, T_ULONG, "The old, high end of its slice: an address."),
-    FIELD(stack_saved, T_PYSSIZET, "How many bytes of it are in the heap."),
+    {"_stack_start", T_ULONG, offsetof(Greenlet, stack_start), READONLY, NULL},
+    {"_stack_stop", T_ULONG, offsetof(Greenlet, stack_stop), READONLY, NULL},
+    {"_stack_saved", T_PYSSIZET, offsetof(Greenlet, stack_saved), READONLY, 0},
     {NULL, 0, 0, 0, NULL}};
 
 static PyNumberMethods greenlet_number = {.nb_bool = (inquiry)greenlet_bool};
@@ -958,23 +967,21 @@ static PyTypeObject GreenletType = {
 static struct PyModuleDef slice_module = {
     PyModuleDef_HEAD_INIT, .m_name = "_slice", .m_size = -1};
 
-/* As in greenlet, the errors are attributes of the type. */
-static int add_names(PyObject *module) {
-    PyObject *names;
-    if (PyModule_AddType(module, &GreenletType) < 0) return -1;
+/* The type is all that the module has; as in greenlet, its errors are
+   attributes of it. */
+PyMODINIT_FUNC PyInit__slice(void) {
+    PyObject *module, *names;
+    if (PyType_Ready(&GreenletType) < 0) return NULL;
     names = GreenletType.tp_dict;
     GreenletError = PyErr_NewException("evening.greenlet.error", NULL, NULL);
     GreenletExit = PyErr_NewException("evening.greenlet.GreenletExit",
                                       PyExc_BaseException, NULL);
     if (GreenletError == NULL || GreenletExit == NULL
-        || PyDict_SetItemString(names, "error", GreenletError) < 0)
-        return -1;
-    return PyDict_SetItemString(names, "GreenletExit", GreenletExit);
-}
-
-PyMODINIT_FUNC PyInit__slice(void) {
-    PyObject *module = PyModule_Create(&slice_module);
-    if (module == NULL) return NULL;
-    if (add_names(module) < 0) Py_CLEAR(module);
+        || PyDict_SetItemString(names, "error", GreenletError) < 0
+        || PyDict_SetItemString(names, "GreenletExit", GreenletExit) < 0)
+        return NULL;
+    module = PyModule_Create(&slice_module);
+    if (module != NULL && PyModule_AddType(module, &GreenletType) < 0)
+        Py_CLEAR(module);
     return module;
 }

@@ -28,8 +28,14 @@ __all__ = [
     "settrace",
 ]
 
-#: The engines written in C, and the module that has their type.
-ENGINES = {"slice": "evening._slice", "greenlet": "greenlet"}
+#: The engines written in C: the module with the type, and what it needs.
+ENGINES = {
+    "slice": (
+        "evening._slice",
+        "a C compiler and Python's headers, and then evening again",
+    ),
+    "greenlet": ("greenlet", "the package greenlet"),
+}
 
 
 def load(*names: str) -> tuple[str, Any]:
@@ -39,14 +45,12 @@ def load(*names: str) -> tuple[str, Any]:
     """
     missing = []
     for name in names:
+        module, cure = ENGINES[name]
         try:
-            return name, import_module(ENGINES[name]).greenlet
+            return name, import_module(module).greenlet
         except ImportError as error:
-            missing.append(f"no engine {name!r} ({error})")
-    raise ImportError(
-        f"{', '.join(missing)}: install the package greenlet; or a C compiler "
-        "and Python's headers, and then evening again"
-    )
+            missing.append(f"no engine {name!r} ({error}): install {cure}")
+    raise ImportError("; ".join(missing))
 
 
 #: The engine that runs: ``"slice"``, ``"greenlet"`` or ``"thread"``.
