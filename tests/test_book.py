@@ -9,9 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sphinx.directives.code import LiteralIncludeReader
 
 import run_snippet
+from c_regions import region
+from piece import Reader, with_suffix
 from run_snippet import check
 from snippet import used
 
@@ -29,8 +30,8 @@ PIECE = re.compile(r"^`{3,}\{piece\} (\S+)(.*)\n((?::.*\n)*)", re.M)
 OPTION = re.compile(r"^:([\w-]+): ?(.*)$", re.M)
 
 
-class Numbered(LiteralIncludeReader):
-    """Sphinx's own reader of pieces, on lines that carry their numbers."""
+class Numbered(Reader):
+    """The directive's reader of pieces, on lines that carry their numbers."""
 
     def read_file(self, filename, location=None):
         lines = super().read_file(filename, location)
@@ -46,13 +47,15 @@ def told(page):
         if name.strip():
             options["pyobject"] = name.strip()
         config = SimpleNamespace(source_encoding="utf-8")
-        path = LIBRARY / f"{module}.py"
+        path = LIBRARY / with_suffix(module)
         for line in Numbered(path, options, config).read()[0].splitlines():
             yield path.name, int(line.split("\t")[0])
 
 
 @pytest.mark.parametrize(
-    "module", sorted(LIBRARY.glob("*.py")), ids=lambda path: path.stem
+    "module",
+    sorted([*LIBRARY.glob("*.py"), *LIBRARY.glob("*.c")]),
+    ids=lambda path: path.name,
 )
 def test_every_line_of_the_library_is_told_once(module):
     lines = module.read_text("utf-8").splitlines()
@@ -67,6 +70,75 @@ def test_every_line_of_the_library_is_told_once(module):
     untold = [f"{n}: {lines[n - 1]}" for n in sorted(code - set(shown))]
     twice = [f"{n}: {lines[n - 1]}" for n in sorted(code) if shown[n] > 1]
     assert (untold, twice) == ([], [])
+
+
+C_FILE = """\
+/* What the file is about. */
+
+#if PY_VERSION_HEX < 0x030D0000
+/* The old way. */
+#  define FRAME(ts) ((ts)->cframe->frame)
+#else
+#  define FRAME(ts) ((ts)->frame)
+#  define LATE(ts) \\
+    ((ts)->late)
+#endif
+
+typedef struct _pair {
+    int first, second;  /* {of them */
+} Pair;
+
+static int twice(int n);
+THREAD_LOCAL Pair *one, *other;
+
+/* Have it
+   twice. */
+static int twice(int n)
+{
+#if defined(__x86_64__)
+    char *brace = "}";
+#endif
+    return 2 * n;
+}
+
+static Table table[] = {
+    {"twice", twice},
+    {NULL, NULL}};
+
+#ifdef __x86_64__
+__asm__(
+    ".globl turn\\n"
+    "  ret\\n");
+#elif defined(__aarch64__)
+__asm__(
+    FUNCTION("turn")
+    "  ret\\n");
+#endif
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("FRAME", (3, 10)),  # what each branch defines is the whole #if
+        ("LATE", (8, 9)),
+        ("Pair", (12, 14)),
+        ("_pair", (12, 14)),
+        ("one", (17, 17)),
+        ("other", (17, 17)),
+        ("twice", (19, 27)),  # with its comment, and not its declaration
+        ("table", (29, 31)),
+        ("turn", (33, 41)),
+    ],
+)
+def test_a_name_of_c_is_found_from_its_comment_to_its_end(name, lines):
+    assert region(C_FILE, name) == lines
+
+
+@pytest.mark.parametrize("name", ["n", "twic", "NULL", "first", "second"])
+def test_what_c_does_not_define_at_its_top_level_is_not_found(name):
+    with pytest.raises(ValueError, match=name):
+        region(C_FILE, name)
 
 
 # -- Pages own words, files own code
@@ -210,11 +282,20 @@ def write(house, page, text):
         ("```{snippet} hub/waiter\n:emphasize: x\n```", "hub/waiter.py"),
         ("```{piece} nowhere\n```", "no lib/evening/nowhere.py"),
         ("```{piece} hub Hub.nothing\n```", "Hub.nothing"),
+        ("```{piece} _slice.c nothing\n```", "_slice.c: it defines no"),
+        (
+            "```{piece} _slice.c slice_save\n:end-at: nothing\n```",
+            "_slice.c: end-at pattern not found: nothing",
+        ),
         ("```{real} gevent.hub Hub.nothing\n```", "Hub.nothing"),
         ("```{real} gevent.nowhere\n```", "no file nowhere.py"),
         ("```{real} no_such_package.hub\n```", "no package"),
         ("```{drawing} nowhere\n```", "no docs/_figures/nowhere.svg"),
         ("```{watch} hub/nowhere\n```", "no snippets/hub/nowhere.py"),
+        (
+            "```{memory} greenlet/nowhere\n```",
+            "no snippets/greenlet/nowhere.py",
+        ),
         ("[a link](nowhere.md)", "nowhere.md"),
     ],
 )

@@ -16,8 +16,9 @@ def placed(directive, node):
 
 def note_library(directive):
     """Have the page read anew when the library changes: it shows a run."""
-    for path in LIBRARY.glob("*.py"):
-        directive.env.note_dependency(str(path))
+    for kind in ("*.py", "*.c", "*.so"):
+        for path in LIBRARY.glob(kind):
+            directive.env.note_dependency(str(path))
 
 
 def path_caption(directive, path):

@@ -1,40 +1,62 @@
 """The directives ``{piece}`` and ``{real}``: parts of files, never copies.
 
-``{piece} hub Hub.wait`` shows our library, ``{real} gevent.hub Hub.run`` the
-installed package at its version.  Both are Sphinx's own ``literalinclude``:
-a name that is gone is its warning, with page and line.
+``{piece} hub Hub.wait`` shows our library, ``{piece} _slice.c slice_save`` its
+C file, ``{real} gevent.hub Hub.run`` the installed package at its version.
+All are read as Sphinx's ``literalinclude`` reads, with its options: what is
+gone is an error with page and line.
 """
 
 import importlib.metadata
 import importlib.util
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
-from sphinx.directives.code import LiteralInclude
+from sphinx.directives.code import LiteralInclude, LiteralIncludeReader
+from sphinx.util.docutils import SphinxDirective
 
+from c_regions import region
 from frame import LIBRARY, path_caption, placed
 
+OPTIONS = ("start-at", "start-after", "end-at", "end-before", "lines")
 
-class Piece(LiteralInclude):
+
+class Reader(LiteralIncludeReader):
+    """Sphinx's reader of parts of files, who finds names in C too."""
+
+    def pyobject_filter(self, lines, location=None):
+        """Return the lines of the object that is asked for."""
+        path, name = Path(self.filename), self.options.get("pyobject")
+        if not name or path.suffix == ".py":
+            return super().pyobject_filter(lines, location)
+        start, end = region(path.read_text(self.encoding), name)
+        self.lineno_start = start
+        return lines[start - 1 : end]
+
+
+class Piece(SphinxDirective):
     """Show an object, or the lines that the options name, of our library."""
 
     required_arguments, optional_arguments = 1, 1
+    option_spec: ClassVar = {
+        name: LiteralInclude.option_spec[name] for name in (*OPTIONS, "dedent")
+    }
 
     def run(self):
         """Return the code under the path of its file."""
         path, label = self.locate(self.arguments[0])
+        self.env.note_dependency(str(path))
+        options = self.options | {"lineno-match": None}
         if len(self.arguments) > 1:
-            self.options.setdefault("pyobject", self.arguments[1])
-        if "lineno-start" not in self.options:
-            self.options.setdefault("lineno-match", None)
-        self.options.setdefault("language", language(path))
-        # literalinclude takes a path that starts with / from the source folder
-        self.arguments = [f"/{relative(path, Path(self.env.srcdir))}"]
-        block, *rest = super().run()
-        if isinstance(block, nodes.system_message):
-            return [block, *rest]
-        text = block.astext().rstrip()  # what :end-before: left before it
-        block.rawsource, block[:] = text, [nodes.Text(text)]
+            options["pyobject"] = self.arguments[1]
+        try:
+            reader = Reader(path, options, self.config)
+            text = reader.read(self.get_location())[0].rstrip()
+        except ValueError as error:
+            raise self.error(f"{label}: {error}") from None
+        block = nodes.literal_block(text, text, language=language(path))
+        block["linenos"] = True
+        block["highlight_args"] = {"linenostart": reader.lineno_start}
         figure = nodes.container(classes=["snippet", self.name])
         figure["literal_block"] = True
         figure += path_caption(self, label)
@@ -79,11 +101,6 @@ def language(path):
     return {".py": "python", ".pyx": "cython", ".c": "c"}.get(
         path.suffix, "c++"
     )
-
-
-def relative(path, folder):
-    """Return *path* as seen from *folder*, upwards where need be."""
-    return Path(*[".."] * len(folder.parts[1:]), *path.parts[1:]).as_posix()
 
 
 def setup(app):

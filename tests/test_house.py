@@ -1,0 +1,39 @@
+"""The house keeps its form: how long its files are, and what stands where."""
+
+import re
+from pathlib import Path
+
+from c_regions import code_lines
+
+LIBRARY = Path(__file__).parents[1] / "lib/evening"
+SLICE = LIBRARY / "_slice.c"
+
+SECTION = re.compile(r"/\* -{2,} (.+?) -+ \*/$")
+
+
+def sections(path):
+    """Return the heading of each section of a C file, and its lines."""
+    found = {}
+    for line in path.read_text("utf-8").splitlines():
+        heading = SECTION.match(line)
+        if heading:
+            lines = found[heading[1]] = []
+        elif found:
+            lines.append(line)
+    return found
+
+
+def test_the_engine_is_at_most_800_lines_of_code():
+    lines = code_lines(SLICE.read_text("utf-8"))
+    assert lines <= 800
+
+
+def test_what_differs_between_versions_stands_in_one_section():
+    text, differences = SLICE.read_text("utf-8"), "PY_VERSION_HEX"
+    (heading,) = (
+        heading
+        for heading, lines in sections(SLICE).items()
+        if differences in "\n".join(lines)
+    )
+    section = "\n".join(sections(SLICE)[heading])
+    assert section.count(differences) == text.count(differences)
