@@ -1,8 +1,8 @@
-"""The directive ``{cost}``: what switching and waiting cost, measured.
+"""Figures that a bench measured, drawn as bars; and the directive ``{cost}``.
 
-The figures come from tests/bench/cost.py.  They are taken once for a machine
-and its versions, then kept in build/cost.json, so that all pages of one build
-show the same run.
+A bench is a script of tests/bench/.  It runs once for a machine, for its
+versions and for the engine that is built; what it says is kept in
+build/bench/, so that all pages of one build show the same run.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from sphinx.util.docutils import SphinxDirective
@@ -20,8 +21,8 @@ from frame import framed
 from swimlane import element
 
 ROOT = Path(__file__).parents[2]
-BENCH = ROOT / "tests/bench/cost.py"
-KEPT = ROOT / "build/cost.json"
+BENCHES = ROOT / "tests/bench"
+KEPT = ROOT / "build/bench"
 
 #: What the chart calls each way, and whose colour it has.
 SWITCHES = {
@@ -37,52 +38,85 @@ WAITS = {
 WIDTH, ROW, LEFT, RIGHT = 560, 32, 170, 84
 
 
-def figures():
-    """Return what the bench measured on this machine with these versions."""
-    parts = BENCH.read_text("utf-8"), sys.version, platform.node()
-    key = hashlib.sha256(
-        "".join([*parts, version("greenlet")]).encode()
-    ).hexdigest()
-    if KEPT.exists():
-        kept = json.loads(KEPT.read_text("utf-8"))
-        if kept["key"] == key:
-            return kept
+# -- Taking the figures, once.
+
+
+def measured_files():
+    """Return what the figures come from: all benches, and the engine."""
+    files = [path for path in sorted(BENCHES.iterdir()) if path.is_file()]
+    engine = find_spec("evening._slice")
+    return [*files, Path(engine.origin)] if engine else files
+
+
+def key():
+    """Return what changes when the figures would."""
+    parts = [path.read_bytes() for path in measured_files()]
+    about = sys.version, platform.node(), version("greenlet")
+    parts += [part.encode() for part in about]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def figures(name):
+    """Return what the bench *name* measured on this machine."""
+    path = KEPT / f"{name}.json"
+    if path.exists():
+        kept = json.loads(path.read_text("utf-8"))
+        if kept["key"] == key():
+            return kept["figures"]
     child = subprocess.run(
-        [sys.executable, BENCH, "--json"],
+        [sys.executable, BENCHES / f"{name}.py", "--json"],
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
-    measured = json.loads(child.stdout) | {"key": key}
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps(measured), "utf-8")
+    measured = json.loads(child.stdout)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {"key": key(), "figures": measured}
+    path.write_text(json.dumps(kept), "utf-8")
     return measured
 
 
-def chart(measured):
-    """Return the SVG: two groups of bars, each with its own scale."""
-    height = ROW * (len(SWITCHES) + len(WAITS) + 3)
-    svg = element(None, "svg", viewBox=f"0 0 {WIDTH} {height}")
-    element(svg, "title").text = "What it costs to switch and to wait"
+# -- Drawing them.
+
+
+def bars(title, groups):
+    """Return the SVG: groups of bars, each with its own scale.
+
+    A group is a heading, the labels and kinds by name, the values by name,
+    and their unit.
+    """
+    count = sum(len(names) for _, names, _, _ in groups)
+    height = ROW * count + ROW * 3 // 2 * len(groups)
+    svg = canvas(title, height)
     y = ROW
-    for heading, names, values, unit in (
-        ("CPU time there and back", SWITCHES, measured["switch"], "µs"),
-        ("memory of one that waits", WAITS, measured["memory"], "KB"),
-    ):
+    for heading, names, values, unit in groups:
         word(svg, heading, 0, y, "heading")
-        most = max(values.values())
+        most = max(values[name] for name in names)
         for name, (label, kind) in names.items():
             y += ROW
-            bar(svg, y, label, kind, values[name], unit, most)
+            share = values[name] / most
+            bar(svg, y, label, kind, share, amount(values[name], unit))
         y += ROW + ROW // 2
     return svg
 
 
-def bar(svg, y, label, kind, value, unit, most):
+def canvas(title, height):
+    """Return an empty SVG, so high."""
+    svg = element(None, "svg", viewBox=f"0 0 {WIDTH} {height}")
+    element(svg, "title").text = title
+    return svg
+
+
+def amount(value, unit):
+    """Return a figure with as many digits as it can bear."""
+    return f"{value:.2g} {unit}" if value < 10 else f"{value:,.0f} {unit}"
+
+
+def bar(svg, y, label, kind, share, figure, right=RIGHT):
     """Draw one row: its words, its bar, its figure."""
     word(svg, label, LEFT - 12, y, "label")
-    length = (WIDTH - LEFT - RIGHT) * value / most
+    length = (WIDTH - LEFT - right) * share
     element(
         svg,
         "rect",
@@ -92,38 +126,61 @@ def bar(svg, y, label, kind, value, unit, most):
         height=18,
         **{"class": f"bar {kind}"},
     )
-    figure = element(svg, "text", x=f"{LEFT + length + 8:.1f}", y=y)
-    figure.set("class", "figure")
-    figure.text = (
-        f"{value:.2g} {unit}" if value < 10 else f"{value:.0f} {unit}"
-    )
+    text(svg, figure, f"{LEFT + length + 8:.1f}", y, "figure")
 
 
-def word(svg, text, x, y, kind):
+def word(svg, words, x, y, kind):
     """Write words that a translator will find: only they are tspans."""
+    element(text(svg, None, x, y, kind), "tspan").text = words
+
+
+def text(svg, figure, x, y, kind):
+    """Write what needs no translator."""
     line = element(svg, "text", x=x, y=y, **{"class": kind})
-    element(line, "tspan").text = text
+    line.text = figure
+    return line
 
 
-class Cost(SphinxDirective):
-    """``{cost}`` draws the chart; its body explains."""
+# -- Showing them.
+
+
+class Bench(SphinxDirective):
+    """Show what a bench measured; the body explains."""
 
     has_content = True
 
-    def run(self):
-        """Return a figure, or an error that names page and line."""
-        self.env.note_dependency(str(BENCH))
+    def measured(self, name):
+        """Return its figures, or raise an error that names page and line."""
+        for path in measured_files():
+            self.env.note_dependency(str(path))
         try:
-            measured = figures()
+            return figures(name)
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or error
-            raise self.error(f"tests/bench/cost.py failed: {said}") from None
-        picture = drawing(
-            svg=chart(measured), name="cost", words=["title", "tspan"]
-        )
+            raise self.error(f"tests/bench/{name}.py failed: {said}") from None
+
+    def shown(self, svg, name):
+        """Return the picture in a figure."""
+        picture = drawing(svg=svg, name=name, words=["title", "tspan"])
         figure = framed(self, picture)
         figure["classes"].append("chart")
         return [figure]
+
+
+class Cost(Bench):
+    """``{cost}`` draws what switching and waiting cost."""
+
+    def run(self):
+        """Return a figure."""
+        measured = self.measured("cost")
+        switch, memory = measured["switch"], measured["memory"]
+        groups = [
+            ("CPU time there and back", SWITCHES, switch, "µs"),
+            ("memory of one that waits", WAITS, memory, "KB"),
+        ]
+        return self.shown(
+            bars("What it costs to switch and to wait", groups), "cost"
+        )
 
 
 def setup(app):
