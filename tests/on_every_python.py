@@ -2,6 +2,9 @@
 
 They are looked for on the path and among pyenv's; each gets an environment
 in build/python, from the same lock.
+
+    python tests/on_every_python.py           the library's tests
+    python tests/on_every_python.py SCRIPT    another script
 """
 
 import os
@@ -10,6 +13,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+# What an environment is made of: one that is older is made anew.
+PARTS = [
+    ROOT / "requirements.lock",
+    ROOT / "pyproject.toml",
+    *ROOT.glob("lib/evening/*.c"),
+]
 VERSIONS = ["3.11", "3.12", "3.13", "3.14"]
 TESTS = [
     f"tests/test_{name}.py"
@@ -60,17 +69,18 @@ def prepare(version, command):
     """Return the Python of an environment that is ready for the tests."""
     folder = ROOT / "build/python" / version
     python = folder / "bin/python"
-    lock = ROOT / "requirements.lock"
     stamp = folder / "ready"
-    if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
+    newest = max(part.stat().st_mtime for part in PARTS)
+    if not stamp.exists() or stamp.stat().st_mtime < newest:
         subprocess.run([command, "-m", "venv", folder], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "-c", lock]
+        install = [python, "-m", "pip", "install", "--quiet"]
+        install += ["-c", ROOT / "requirements.lock"]
         editable = ["--no-build-isolation", "--editable", ROOT]
         log = folder / "install.log"
         with log.open("wb") as out:
             for packages in (
                 ["setuptools"],
-                [*editable, "gevent", "pytest", "sphinx"],
+                [*editable, "gevent", "greenlet[test]", "pytest", "sphinx"],
             ):
                 if subprocess.run(
                     [*install, *packages], stdout=out, stderr=out
@@ -80,20 +90,19 @@ def prepare(version, command):
     return python
 
 
-def main():
-    """Run the tests; return how many Pythons failed them."""
+def main(script):
+    """Run *script*, by default the tests; return how many Pythons failed."""
+    name = " ".join(script) or "the library"
+    script = script or ["-m", "pytest", "-q", *TESTS]
     pythons = found()
     failed = 0
     for version in VERSIONS:
         if version not in pythons:
             continue
-        print(f"-- the library on Python {version}", flush=True)
+        print(f"-- {name} on Python {version}", flush=True)
         python = prepare(version, pythons[version])
-        failed += bool(
-            subprocess.run(
-                [python, "-m", "pytest", "-q", *TESTS], cwd=ROOT
-            ).returncode
-        )
+        child = subprocess.run([python, *script], cwd=ROOT)
+        failed += bool(child.returncode)
     here = "{}.{}".format(*sys.version_info)
     absent = [v for v in VERSIONS if v not in pythons and v != here]
     if absent:
@@ -102,4 +111,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
