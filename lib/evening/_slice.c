@@ -21,11 +21,9 @@
 
 /* ---- The versions of CPython: where they differ, and nowhere else ------- */
 
-#if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x030F0000
-#  error "this engine knows the thread state of CPython 3.11 to 3.14"
-#endif
-#ifdef Py_GIL_DISABLED
-#  error "this engine needs the GIL: it switches the stack of one thread"
+#if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x030F0000 \
+    || defined(Py_GIL_DISABLED)
+#  error "this engine is for CPython 3.11 to 3.14, and needs the GIL"
 #endif
 
 #if PY_VERSION_HEX >= 0x030E0000
@@ -138,8 +136,8 @@ typedef struct _greenlet {
     PyObject_HEAD
     char *stack_start;      /* the new, low end; NULL: not begun, or dead */
     char *stack_stop;       /* the old, high end; NULL: not begun */
-    char *stack_copy;       /* what of it is in the heap, from stack_start */
-    Py_ssize_t stack_saved; /* how many bytes that is */
+    char *stack_copy;       /* a block of the heap for what had to give way */
+    Py_ssize_t stack_saved; /* how many bytes that is, from stack_start on */
     struct _greenlet *stack_prev;   /* whose data lies above; borrowed */
     struct _greenlet *parent;       /* who goes on when it is dead */
     struct _greenlet *main;         /* of its thread; NULL: not begun */
@@ -186,15 +184,23 @@ static int refuse(PyObject *error, const char *why, ...) {
 
 /* ---- Save --------------------------------------------------------------- */
 
+/* Where in a block a copy begins: as far from a cache line as the slice does
+   from its own, for then memcpy is fastest. */
+#define CACHE_LINE 64
+#define COPY(block, start) \
+    ((block) + ((uintptr_t)(start) - (uintptr_t)(block)) % CACHE_LINE)
+
 /* Have in the heap what of g lies below stop; -1: there is no memory. */
 static int slice_save(Greenlet *g, char *stop) {
     Py_ssize_t saved = g->stack_saved, size = stop - g->stack_start;
-    char *copy;
+    char *block, *start = g->stack_start;
     if (size <= saved) return 0;
-    copy = PyMem_RawRealloc(g->stack_copy, size);
-    if (copy == NULL) return -1;
-    memcpy(copy + saved, g->stack_start + saved, size - saved);
-    g->stack_copy = copy;
+    block = PyMem_RawMalloc(size + CACHE_LINE);
+    if (block == NULL) return -1;
+    memcpy(COPY(block, start) + saved, start + saved, size - saved);
+    if (saved) memcpy(COPY(block, start), COPY(g->stack_copy, start), saved);
+    PyMem_RawFree(g->stack_copy);
+    g->stack_copy = block;
     g->stack_saved = size;
     return 0;
 }
@@ -241,11 +247,12 @@ __attribute__((visibility("hidden"), used)) char *slice_out(char *sp) {
 
 /* Below the end of the new stack: fill it.  Return whether it is to begin. */
 __attribute__((visibility("hidden"), used)) int slice_in(void) {
+    char *start = target->stack_start;
     if (target->stack_saved > 0) {
-        memcpy(target->stack_start, target->stack_copy, target->stack_saved);
+        memcpy(start, COPY(target->stack_copy, start), target->stack_saved);
         slice_free(target);
     }
-    return target->stack_start == target->stack_stop;
+    return start == target->stack_stop;
 }
 
 /* ---- The switch --------------------------------------------------------- */
@@ -282,8 +289,7 @@ __asm__(
     "  testl %eax, %eax\n  jne 1f\n"
     "  ldmxcsr (%rsp)\n  fldcw 4(%rsp)\n  addq $8, %rsp\n"
     "  popq %r15\n  popq %r14\n  popq %r13\n"
-    "  popq %r12\n  popq %rbx\n  popq %rbp\n"
-    "  ret\n"                       /* to whoever called switch_stack there */
+    "  popq %r12\n  popq %rbx\n  popq %rbp\n  ret\n"   /* to its caller */
     "1: call " C("first_frame") "\n  ud2\n" END("switch_stack"));
 #elif defined(__aarch64__)
 __asm__(
@@ -302,8 +308,7 @@ __asm__(
     "  ldp x23, x24, [sp, #48]\n  ldp x25, x26, [sp, #64]\n"
     "  ldp x27, x28, [sp, #80]\n  ldp d8, d9, [sp, #96]\n"
     "  ldp d10, d11, [sp, #112]\n  ldp d12, d13, [sp, #128]\n"
-    "  ldp d14, d15, [sp, #144]\n  ldp x29, x30, [sp], #176\n"
-    "  ret\n"                       /* to whoever called switch_stack there */
+    "  ldp d14, d15, [sp, #144]\n  ldp x29, x30, [sp], #176\n  ret\n"
     "1: bl " C("first_frame") "\n  brk #1\n" END("switch_stack"));
 #else
 #  error "this engine has a switch_stack for x86-64 and aarch64 only"
@@ -831,7 +836,6 @@ static int greenlet_traverse(Greenlet *g, visitproc visit, void *arg) {
     Py_VISIT(g->state.context);
     Py_VISIT(g->state.exc_state.exc_value);
     Py_VISIT(g->dict);
-    Py_VISIT(g->tracer);
     return 0;
 }
 
@@ -844,7 +848,6 @@ static int greenlet_clear(Greenlet *g) {
     Py_CLEAR(g->state.context);
     Py_CLEAR(g->state.exc_state.exc_value);
     Py_CLEAR(g->dict);
-    Py_CLEAR(g->tracer);
     return 0;
 }
 
