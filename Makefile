@@ -10,7 +10,7 @@ BOOK := $(SPHINX) -d build/doctrees/book
 DECK := $(SPHINX) -t deck -d build/doctrees/deck
 
 .PHONY: help serve test site talk talk-pdf doctest gettext lint check bench \
-	lock clean
+	conformance lock clean
 .DELETE_ON_ERROR:
 
 help: # list the verbs
@@ -69,8 +69,13 @@ lint: .venv/test # check form: style, types, layers, spelling, workflows
 
 check: lint test # all of it: what CI runs
 
+conformance: .venv/test # run greenlet's own tests on layer 1, on every Python
+	@$(BIN)/python tests/conformance/greenlet.py
+	@$(BIN)/python tests/on_every_python.py tests/conformance/greenlet.py
+
 bench: .venv/test # measure what switching and waiting cost
 	@$(BIN)/python tests/bench/cost.py
+	@$(BIN)/python tests/bench/greenlet.py
 
 lock: .venv/test # renew the exact versions in requirements.lock
 	@$(PIP) install --quiet uv
@@ -79,11 +84,11 @@ lock: .venv/test # renew the exact versions in requirements.lock
 		pyproject.toml --output-file requirements.lock
 
 clean: # remove what was built, and .venv
-	@rm -rf build .venv
+	@rm -rf build .venv lib/evening/*.so lib/*.egg-info
 
 # -- The environment: one .venv from one lock, filled as far as a verb needs.
 
-.venv/book: requirements.lock pyproject.toml
+.venv/book: requirements.lock pyproject.toml $(wildcard lib/evening/*.c)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] \
 		<= (3, 14))' 2>/dev/null || { echo "make: Python 3.11 to 3.14 is \
 	needed, and $(PYTHON) is $$($(PYTHON) -V 2>&1 || true): name another, as in \
@@ -93,6 +98,9 @@ clean: # remove what was built, and .venv
 	python3-venv)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(install)
+	@$(BIN)/python -c 'import evening._slice' 2>/dev/null || echo "make: \
+	evening's own engine could not be built (it needs a C compiler and \
+	Python's headers): layer 1 runs on the package greenlet"
 	@touch $@
 
 .venv/test: private EXTRAS = book,test

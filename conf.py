@@ -46,6 +46,10 @@ extensions = [
     "watch",
     "journey",
     "cost",
+    "memory",
+    "bench",
+    "conformance",
+    "scenarios",
 ]
 exclude_patterns = ["locale", "_*"]
 nitpicky = True

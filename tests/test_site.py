@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 SITE = ROOT / "build/site"
 DECK = "talk/en/index.html"
 PAGES = sorted(
-    path.relative_to(SITE).as_posix() for path in (SITE / "en").glob("*.html")
+    path.relative_to(SITE).as_posix() for path in (SITE / "en").rglob("*.html")
 )
 PRINT = runpy.run_path(str(ROOT / "talk/print.py"))
 VNU = ROOT / "build/vnu.jar"
@@ -195,9 +195,10 @@ def test_a_page_tells_who_links_to_it_what_it_is(name):
 )
 def test_a_page_can_be_edited_and_left(name):
     text = (SITE / name).read_text("utf-8")
-    assert f"/edit/main/docs/{Path(name).stem}.md" in text
+    page = Path(name).relative_to("en").with_suffix(".md").as_posix()
+    assert f"/edit/main/docs/{page}" in text
     assert 'class="next-page"' in text or 'class="prev-page"' in text
-    assert 'href="../talk/en/' in text
+    assert re.search(r'href="(\.\./)+talk/en/', text)
 
 
 # -- Pages in a browser

@@ -22,6 +22,8 @@ def palette(ink, quiet, keyword, name, string, number, wrong):
         Punctuation: ink,
         Operator: ink,
         Comment: f"italic {quiet}",
+        Comment.Preproc: f"noitalic {number}",  # C's macros are code
+        Comment.PreprocFile: f"noitalic {string}",
         Keyword: keyword,
         Operator.Word: keyword,
         Name.Builtin: name,

@@ -1,0 +1,34 @@
+"""Calls in Python add nothing to what a switch must copy.
+
+>>> main()
+calls in Python add bytes: False
+calls through C add bytes: True
+"""
+
+from greenlet import getcurrent, greenlet
+
+
+def in_python(n):
+    if n:
+        in_python(n - 1)
+    else:
+        getcurrent().parent.switch()
+
+
+def through_c(n):
+    if n:
+        max([n - 1], key=through_c)
+    else:
+        getcurrent().parent.switch()
+
+
+def saved(descend, n):
+    gr = greenlet(descend)
+    gr.switch(n)
+    return gr._stack_saved
+
+
+def main():
+    for way, descend in ("in Python", in_python), ("through C", through_c):
+        more = saved(descend, 101) > saved(descend, 1)
+        print(f"calls {way} add bytes:", more)
