@@ -30,7 +30,26 @@ STAND_INS = {
 
 # A greenlet made of a thread can't hold these: each says why it is left out.
 NOT_ON_THREADS = {
-    "greenlet/last_reference": "a thread holds a reference to its greenlet",
+    f"greenlet/{name}": reason
+    for reason, names in {
+        "a thread holds a reference to its greenlet": [
+            "dropped_elsewhere",
+            "error_while_ending",
+            "last_reference",
+            "nobody_keeps_it",
+            "refuses_twice",
+        ],
+        "it copies nothing, so it has no _stack_saved": [
+            "python_calls_are_not_copied"
+        ],
+        "each greenlet is a thread, and has its own": [
+            "thread_local_is_shared"
+        ],
+        "it has no gr_frame": ["where_it_waits"],
+        "it has no settrace": ["every_switch_is_seen"],
+        "it has no gr_context": ["given_context"],
+    }.items()
+    for name in names
 }
 
 # The package greenlet can't hold these, and where evening runs on it they

@@ -502,8 +502,8 @@ static int check_thread(Greenlet *g, Greenlet *me) {
     if (LOST(g))
         return refuse(GreenletError, "cannot switch to a different thread "
                       "(which happens to have exited)");
-    return refuse(GreenletError, "Cannot switch to a different thread. "
-                  "Current: %R. Expected: %R.", me->main, g->main);
+    return refuse(GreenletError, "Cannot switch to a different thread\n"
+                  "\tCurrent: %R\n\tExpected: %R", me->main, g->main);
 }
 
 /* Fetch what a new greenlet needs to begin.  An error that is set travels on,
@@ -726,7 +726,7 @@ static PyObject *get_dead(Greenlet *g, UNUSED) {
     return PyBool_FromLong(DEAD(g) || LOST(g));
 }
 
-static int greenlet_bool(Greenlet *g) { return ACTIVE(g); }
+static int greenlet_bool(Greenlet *g) { return ACTIVE(g) && !LOST(g); }
 
 /* CPython makes the frame object: let it find the frame that waits.  To find
    memory for the object it may collect garbage, which may run anything. */
@@ -756,8 +756,7 @@ static PyObject **find_context(Greenlet *g) {
 
 static PyObject *get_gr_context(Greenlet *g, UNUSED) {
     PyObject **place = find_context(g);
-    if (place == NULL) return NULL;
-    return Py_NewRef(*place != NULL ? *place : Py_None);
+    return place == NULL ? NULL : Py_NewRef(*place ? *place : Py_None);
 }
 
 static int set_gr_context(Greenlet *g, PyObject *context, UNUSED) {
@@ -851,8 +850,8 @@ static int greenlet_clear(Greenlet *g) {
     return 0;
 }
 
-/* The collector found it, or the last reference is gone: end it properly. */
-static void greenlet_finalize(Greenlet *g) {
+/* Nobody has a use for g any more: have it end, here or in its thread. */
+static void end(Greenlet *g) {
     PyObject *error;
     if (!ACTIVE(g) || LOST(g)) return;
     error = PyErr_GetRaisedException();
@@ -863,12 +862,15 @@ static void greenlet_finalize(Greenlet *g) {
     PyErr_SetRaisedException(error);
 }
 
+/* The collector found it; the last reference is for dealloc to deal with. */
+static void greenlet_finalize(Greenlet *g) { if (Py_REFCNT(g) > 1) end(g); }
+
 /* Return whether a suspended greenlet lives on.  We own it while it ends.
    If it refuses, somebody may know it again; if nobody does, it can never be
    freed, for its stack is in use. */
 static int survives(Greenlet *g) {
     Py_SET_REFCNT(g, 1);
-    greenlet_finalize(g);
+    end(g);
     if (Py_REFCNT(g) == 1 && ACTIVE(g) && !LOST(g)) {
         PySys_FormatStderr("%R refuses to end: it stays for ever\n", g);
         Py_INCREF(g);

@@ -28,5 +28,5 @@ def main():
     thread.start()
     thread.join()
     print("dropped")
-    getcurrent()  # any call of the kind, in the thread itself
+    getcurrent()  # or any other call of greenlet's
     print("in its own thread:", ended_in == [get_ident()])

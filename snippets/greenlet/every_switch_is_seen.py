@@ -1,10 +1,10 @@
 """A tracer is told of every switch, when it has been made.
 
 >>> main()
-switch from main to task
-switch from task to main
-throw from main to task
-switch from task to main
+switch main -> task
+switch task -> main
+throw main -> task
+switch task -> main
 """
 
 from greenlet import getcurrent, greenlet, settrace
@@ -20,7 +20,7 @@ def main():
 
     def note(event, pair):
         origin, target = pair
-        print(event, "from", names[origin], "to", names[target])
+        print(event, names[origin], "->", names[target])
 
     settrace(note)
     gr.switch()

@@ -9,10 +9,15 @@ from threading import Thread
 
 from greenlet import getcurrent
 
+mains = []
+
+
+def note():
+    mains.append(getcurrent())
+
 
 def main():
-    mains = []
-    thread = Thread(target=lambda: mains.append(getcurrent()))
+    thread = Thread(target=note)
     thread.start()
     thread.join()
     print("the same as here:", mains[0] is getcurrent())

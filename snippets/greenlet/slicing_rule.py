@@ -1,7 +1,7 @@
 """One rule foretells how much of each stack is in the heap.
 
 >>> main()
-5000 switches, 0 mismatches
+5000 of 5000 switches foretold
 """
 
 from random import choice, randrange
@@ -34,4 +34,4 @@ heap |= {greenlet(wander): 0 for _ in range(10)}
 def main():
     settrace(check)
     wander(4)
-    print("5000 switches,", log.count(False), "mismatches")
+    print(sum(log[:5000]), "of 5000 switches foretold")
