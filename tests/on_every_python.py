@@ -24,6 +24,8 @@ TESTS = [
     f"tests/test_{name}.py"
     for name in [
         "greenlet",
+        "hostile",
+        "slicing",
         "core",
         "hub",
         "socket",

@@ -157,7 +157,7 @@ typedef struct _greenlet {
 #define NEW_REF(g) ((Greenlet *)Py_XNewRef((PyObject *)(g)))
 
 static PyTypeObject GreenletType;
-static PyObject *GreenletError, *GreenletExit;
+static PyObject *GreenletError, *GreenletExit, *run_name;
 
 /* Thread-local storage: each thread has its own. */
 #define TLS static _Thread_local __attribute__((tls_model("initial-exec")))
@@ -234,8 +234,7 @@ __attribute__((visibility("hidden"), used)) char *slice_out(char *sp) {
     if (NEW(target)) {              /* it begins where we end: no copying */
         target->stack_start = target->stack_stop = sp;
         target->stack_prev = g;
-    } else if (make_room(g) < 0) {  /* we stay; what was copied still holds */
-        if (ACTIVE(current)) slice_free(current);
+    } else if (make_room(g) < 0) {  /* we stay: all copies are still true */
         refused = target;
         target = current;
         return sp;
@@ -512,7 +511,7 @@ static PyObject *get_ready(Greenlet *g) {
     PyObject *error = PyErr_GetRaisedException(), *run = NULL;
     if (g->state.chunk == NULL) g->state.chunk = root_chunk();
     if (g->state.chunk != NULL)
-        run = PyObject_GetAttrString((PyObject *)g, "run");
+        run = PyObject_GetAttr((PyObject *)g, run_name);
     if (run != NULL)
         PyErr_SetRaisedException(error);
     else
@@ -978,10 +977,11 @@ PyMODINIT_FUNC PyInit__slice(void) {
     PyObject *module, *names;
     if (PyType_Ready(&GreenletType) < 0) return NULL;
     names = GreenletType.tp_dict;
+    run_name = PyUnicode_InternFromString("run");
     GreenletError = PyErr_NewException("evening.greenlet.error", NULL, NULL);
     GreenletExit = PyErr_NewException("evening.greenlet.GreenletExit",
                                       PyExc_BaseException, NULL);
-    if (GreenletError == NULL || GreenletExit == NULL
+    if (run_name == NULL || GreenletError == NULL || GreenletExit == NULL
         || PyDict_SetItemString(names, "error", GreenletError) < 0
         || PyDict_SetItemString(names, "GreenletExit", GreenletExit) < 0)
         return NULL;
