@@ -172,8 +172,7 @@ def test_hostile_scenarios_hold(env):
 @pytest.fixture(scope="module")
 def valgrind(tmp_path_factory):
     """Return a function: what valgrind finds in a run of Python."""
-    if not shutil.which("valgrind"):
-        pytest.skip("valgrind is missing")
+    need(shutil.which("valgrind"), "valgrind")
     folder = tmp_path_factory.mktemp("valgrind")
     assert build(folder, "-O1").returncode == 0
     return functools.partial(errors, folder)

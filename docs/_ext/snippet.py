@@ -16,6 +16,7 @@ from docutils.parsers.rst import directives
 from sphinx.util._lines import parse_line_num_spec
 from sphinx.util.docutils import SphinxDirective
 
+from evening.greenlet import engine
 from frame import path_caption, placed
 from run_snippet import SNIPPETS, libraries, start
 
@@ -170,7 +171,8 @@ def count_runs(app, exception):
         runs = sum(len(libraries(name)) for name in names)
         print(
             f"{Path(app.srcdir).name}: {len(names)} snippets, {runs} runs on "
-            f"gevent {version('gevent')} and evening {version('evening')}"
+            f"gevent {version('gevent')} and evening {version('evening')}, "
+            f"whose layer 1 is the engine {engine!r}"
         )
 
 
