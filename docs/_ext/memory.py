@@ -10,21 +10,19 @@ built, the page says so.  ``python memory.py FILE`` is the child that
 import contextlib
 import functools
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.util.docutils import SphinxDirective
 
 from drawing import drawing
-from frame import framed, note_library, placed
-from record import Recorder, load, run_session
-from run_snippet import SNIPPETS, TIMEOUT, stand_in
+from frame import framed, placed
+from record import Recorder, from_child, load, run_session
+from run_snippet import stand_in
 from slices import Figure, number, title
+from watch import Recording
 
 ENGINE = "slice"
 HIGHEST = 2**64 - 1  # where a main greenlet's slice begins
@@ -130,39 +128,17 @@ def from_first(steps):
 @functools.cache
 def recorded(name):
     """Return the steps of the snippet *name*, from a child."""
-    child = subprocess.run(
-        [sys.executable, "-X", "utf8", __file__, SNIPPETS / f"{name}.py"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"EVENING_ENGINE": ENGINE},
-        timeout=TIMEOUT,
-    )
-    if child.returncode:
-        said = child.stderr.strip().splitlines()
-        raise ValueError(said[-1] if said else f"exit {child.returncode}")
-    return json.loads(child.stdout)
+    return from_child(__file__, name, EVENING_ENGINE=ENGINE)
 
 
-class Memory(SphinxDirective):
+class Memory(Recording):
     """``{memory} greenlet/ring`` draws its run's memory; its body explains."""
 
-    required_arguments = 1
-    has_content = True
     option_spec: ClassVar = {"no-table": directives.flag}  # for a slide
 
-    def run(self):
-        """Return figure and table, or an error that names page and line."""
-        name = self.arguments[0]
-        path = SNIPPETS / f"{name}.py"
-        self.env.note_dependency(str(path))
-        note_library(self)
-        if not path.exists():
-            raise self.error(f"there is no snippets/{name}.py")
-        try:
-            steps = recorded(name)
-        except (ValueError, subprocess.TimeoutExpired) as error:
-            raise self.error(f"snippets/{name}.py: {error}") from None
+    def show(self, name):
+        """Return figure and table."""
+        steps = recorded(name)
         if steps is None:
             return [self.words(NO_ENGINE)]
         picture = drawing(

@@ -10,6 +10,7 @@ import doctest
 import functools
 import io
 import json
+import os
 import subprocess
 import sys
 import types
@@ -152,19 +153,29 @@ def sleep_of(backend, timeout):
     return "poll: sleep" if timeout is None else "poll: sleep till a timer"
 
 
-@functools.cache
-def recorded(name):
-    """Return the lanes and steps of the snippet *name*, from a child."""
+def from_child(recorder, name, **variables):
+    """Return what the script *recorder* says of the snippet *name*.
+
+    Raise ValueError with its last words where it fails.
+    """
     child = subprocess.run(
-        [sys.executable, "-X", "utf8", __file__, SNIPPETS / f"{name}.py"],
+        [sys.executable, "-X", "utf8", recorder, SNIPPETS / f"{name}.py"],
         capture_output=True,
         text=True,
         encoding="utf-8",
+        env=os.environ | variables,
         timeout=TIMEOUT,
     )
     if child.returncode:
-        raise ValueError(child.stderr.strip().splitlines()[-1])
+        said = child.stderr.strip().splitlines()
+        raise ValueError(said[-1] if said else f"exit {child.returncode}")
     return json.loads(child.stdout)
+
+
+@functools.cache
+def recorded(name):
+    """Return the lanes and steps of the snippet *name*."""
+    return from_child(__file__, name)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from run_snippet import SNIPPETS
 from swimlane import draw
 
 
-class Watch(SphinxDirective):
-    """``{watch} hub/two_sleepers`` draws that snippet's run."""
+class Recording(SphinxDirective):
+    """Shows what was recorded of a snippet's run; its body explains."""
 
     required_arguments = 1
     has_content = True
 
     def run(self):
-        """Return a figure, or an error that names page and line."""
+        """Return what to show, or an error that names page and line."""
         name = self.arguments[0]
         path = SNIPPETS / f"{name}.py"
         self.env.note_dependency(str(path))
@@ -26,9 +26,17 @@ class Watch(SphinxDirective):
         if not path.exists():
             raise self.error(f"there is no snippets/{name}.py")
         try:
-            run = recorded(name)
+            return self.show(name)
         except (ValueError, subprocess.TimeoutExpired) as error:
             raise self.error(f"snippets/{name}.py: {error}") from None
+
+
+class Watch(Recording):
+    """``{watch} hub/two_sleepers`` draws that snippet's run."""
+
+    def show(self, name):
+        """Return the figure."""
+        run = recorded(name)
         svg = draw(f"The run of {name}", run["lanes"], run["steps"])
         name = name.replace("/", "-")
         figure = framed(self, drawing(svg=svg, name=name, words=["title"]))
