@@ -9,9 +9,9 @@ from math import ceil, floor, log10
 
 from docutils import nodes
 
-from cost import LEFT, ROW, WIDTH, Bench, bar, bars, canvas, text, word
+from cost import LEFT, ROW, WIDTH, Bench, bar, bars, canvas
 from frame import placed
-from swimlane import element
+from swimlane import element, text, word
 
 #: What the charts call each one, and whose colour it has.
 PEERS = {
@@ -73,7 +73,7 @@ def gain(figures):
     ]
     rows.append(("one that waits", figures["smaller"], figures["waits"], "KB"))
     svg = canvas("Our greenlet beside the package", ROW * (len(rows) + 2))
-    word(svg, "how many times less ours takes", 0, ROW, "heading")
+    word(svg, "heading", 0, ROW, "how many times less ours takes")
     most = max(times for _, times, _, _ in rows)
     for n, (label, times, values, unit) in enumerate(rows, 2):
         figure = f"{times:.2f} \N{MULTIPLICATION SIGN} ({pair(values, unit)})"
@@ -129,7 +129,7 @@ def span(depths):
 def panel(svg, y, words, rows, decades):
     """Draw a heading, the curves of both engines, and figures below them."""
     heading, unit = words
-    word(svg, heading, 0, y, "heading")
+    word(svg, "heading", 0, y, heading)
     ground = y + ROW // 2 + DECADE * (len(decades) - 1)
     for n, power in enumerate(decades):
         rung(svg, ground - DECADE * n, power, len(rows))
@@ -145,8 +145,8 @@ def panel(svg, y, words, rows, decades):
     # Ours is the lower: its name goes below, where the line begins.
     low, high = heights["ours"][0] + 20, heights["greenlet"][-1] - 12
     last = LEFT + STEP * (len(rows) - 1)
-    word(svg, PEERS["ours"][0], LEFT, f"{low:.1f}", "over")
-    word(svg, PEERS["greenlet"][0], last, f"{high:.1f}", "end over")
+    word(svg, "over", LEFT, low, PEERS["ours"][0])
+    word(svg, "end over", last, high, PEERS["greenlet"][0])
     below(svg, ground + ROW, unit, rows)
 
 
@@ -160,7 +160,7 @@ def rung(svg, y, power, count):
         opacity=0.3,
         **{"class": "quiet"},
     )
-    text(svg, f"{10**power:,} ns", LEFT - GUTTER, y + 5, "label quiet")
+    text(svg, "label quiet", LEFT - GUTTER, y + 5, f"{10**power:,} ns")
 
 
 def curve(svg, kinds, heights):
@@ -181,10 +181,10 @@ def below(svg, y, unit, rows):
     }
     for n, (label, values) in enumerate(lines.items()):
         height = y + LINE * n
-        word(svg, label, LEFT - GUTTER, height, "label quiet")
+        word(svg, "label quiet", LEFT - GUTTER, height, label)
         for column, value in enumerate(values):
             x = LEFT + STEP * column
-            text(svg, f"{value:,}", x, height, "middle quiet")
+            text(svg, "middle quiet", x, height, f"{value:,}")
 
 
 PICTURES = {"switch": switch, "life": life, "gain": gain, "depth": depth}

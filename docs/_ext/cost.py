@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from drawing import drawing
 from frame import framed
-from swimlane import element
+from swimlane import element, text, word
 
 ROOT = Path(__file__).parents[2]
 BENCHES = ROOT / "tests/bench"
@@ -91,7 +91,7 @@ def bars(title, groups):
     svg = canvas(title, height)
     y = ROW
     for heading, names, values, unit in groups:
-        word(svg, heading, 0, y, "heading")
+        word(svg, "heading", 0, y, heading)
         most = max(values[name] for name in names)
         for name, (label, kind) in names.items():
             y += ROW
@@ -115,7 +115,7 @@ def amount(value, unit):
 
 def bar(svg, y, label, kind, share, figure, right=RIGHT):
     """Draw one row: its words, its bar, its figure."""
-    word(svg, label, LEFT - 12, y, "label")
+    word(svg, "label", LEFT - 12, y, label)
     length = (WIDTH - LEFT - right) * share
     element(
         svg,
@@ -126,19 +126,7 @@ def bar(svg, y, label, kind, share, figure, right=RIGHT):
         height=18,
         **{"class": f"bar {kind}"},
     )
-    text(svg, figure, f"{LEFT + length + 8:.1f}", y, "figure")
-
-
-def word(svg, words, x, y, kind):
-    """Write words that a translator will find: only they are tspans."""
-    element(text(svg, None, x, y, kind), "tspan").text = words
-
-
-def text(svg, figure, x, y, kind):
-    """Write what needs no translator."""
-    line = element(svg, "text", x=x, y=y, **{"class": kind})
-    line.text = figure
-    return line
+    text(svg, "figure", LEFT + length + 8, y, figure)
 
 
 # -- Showing them.

@@ -4,7 +4,7 @@ Older addresses are above, as in the talk's figure, and a byte is as high in
 the heap, which is below, as in the stack.
 """
 
-from swimlane import element
+from swimlane import element, text, word
 
 LEFT, BOX, GAP = 76, 104, 28  # the addresses; a column; between two columns
 HEAD, OLDEST, POINTER = 52, 62, 56  # its words; main's own data; the sp
@@ -241,15 +241,3 @@ def rect(svg, kind, x, y, width, height):
 def path(svg, kind, d):
     """Draw a path."""
     return element(svg, "path", d=d, **{"class": kind})
-
-
-def text(svg, kind, x, y, words):
-    """Write what no translator needs."""
-    row = element(svg, "text", x=f"{x:.1f}", y=f"{y:.1f}", **{"class": kind})
-    row.text = words
-    return row
-
-
-def word(svg, kind, x, y, words):
-    """Write words that a translator will find: only they are tspans."""
-    element(text(svg, kind, x, y, ""), "tspan").text = words

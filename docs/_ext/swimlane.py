@@ -112,3 +112,15 @@ def element(parent, tag, **attributes):
     if parent is None:
         return ET.Element(f"{{{SVG}}}{tag}", strings)
     return ET.SubElement(parent, f"{{{SVG}}}{tag}", strings)
+
+
+def text(svg, kind, x, y, words):
+    """Write what needs no translator."""
+    line = element(svg, "text", x=f"{x:.1f}", y=f"{y:.1f}", **{"class": kind})
+    line.text = words
+    return line
+
+
+def word(svg, kind, x, y, words):
+    """Write words that a translator will find: only they are tspans."""
+    element(text(svg, kind, x, y, ""), "tspan").text = words
