@@ -23,7 +23,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("impl", chosen, indirect=True)
     if "lib" in metafunc.fixturenames:
         twin = ["thread"] if "evening" in chosen else []
-        metafunc.parametrize("lib", chosen + twin, indirect=True)
+        libs = [marked(name, metafunc) for name in chosen + twin]
+        metafunc.parametrize("lib", libs, indirect=True)
 
 
 @pytest.fixture
@@ -46,18 +47,43 @@ def impl(request):
 @pytest.fixture
 def lib(request):
     """A package's layer 1; ``thread`` is evening's twin of threads."""
-    if request.param == "thread":
-        module = importlib.import_module("evening.greenlet")
-        return SimpleNamespace(
-            greenlet=module.ThreadGreenlet,
-            getcurrent=module.current_thread_greenlet,
-            GreenletExit=module.GreenletExit,
-            error=module.error,
-            name="thread",
-        )
-    if request.param == "gevent":  # gevent's layer 1 is a package of its own
-        return importlib.import_module("greenlet")
-    return importlib.import_module(f"{request.param}.greenlet")
+    return layer_1(request.param)
+
+
+def layer_1(name):
+    """Return what a package's layer 1 offers; ``engine`` says how."""
+    if name == "gevent":  # gevent's layer 1 is a package of its own
+        package = vars(importlib.import_module("greenlet"))
+        return SimpleNamespace(**package | {"engine": "greenlet"})
+    if name != "thread":
+        return importlib.import_module(f"{name}.greenlet")
+    module = importlib.import_module("evening.greenlet")
+    return SimpleNamespace(
+        greenlet=module.ThreadGreenlet,
+        getcurrent=module.current_thread_greenlet,
+        settrace=module.no_tracer,
+        gettrace=module.no_tracer,
+        GreenletExit=module.GreenletExit,
+        error=module.error,
+        engine="thread",
+    )
+
+
+def marked(name, metafunc):
+    """Return layer 1's *name*; where its engine can't pass, it must fail.
+
+    A test module lists what an engine does not hold in ``NOT_HELD``.
+    """
+    not_held = getattr(metafunc.module, "NOT_HELD", {})
+    reasons = not_held.get(layer_1(name).engine, {})
+    return pytest.param(
+        name,
+        marks=[
+            pytest.mark.xfail(reason=reason, strict=True)
+            for reason, tests in reasons.items()
+            if metafunc.function.__name__ in tests
+        ],
+    )
 
 
 def need(present, what):

@@ -8,8 +8,10 @@ a child (``test_hostile.py``, ``test_build.py``).
 
 import atexit
 import builtins
+import contextlib
 import contextvars
 import ctypes
+import functools
 import gc
 import os
 import random
@@ -21,7 +23,13 @@ import traceback
 import warnings
 import weakref
 
-from evening.greenlet import GreenletExit, error, getcurrent, greenlet
+from evening.greenlet import (
+    GreenletExit,
+    error,
+    getcurrent,
+    greenlet,
+    settrace,
+)
 
 SCENARIOS = {}
 
@@ -1329,6 +1337,123 @@ def one_that_never_ends_is_left_alone():
         greenlet(stamp).switch(main, me)
     gc.collect()
     return "ten refused to end, and nothing broke"
+
+
+@scenario
+def garbage_keeps_what_its_greenlet_runs():
+    main = getcurrent()
+
+    def refuse_once():
+        for _ in range(2):
+            with contextlib.suppress(GreenletExit):
+                main.switch()
+        return "its end"
+
+    g = greenlet(functools.lru_cache(refuse_once))
+    del refuse_once
+    g.me = g
+    g.switch()
+    del g
+    gc.collect()  # it may not clear the function that is in the middle
+    return "a function is kept while it runs"
+
+
+@scenario
+def a_parent_may_go_while_it_is_asked_to_begin():
+    main, children = getcurrent(), []
+
+    class Parent(greenlet):
+        @property
+        def run(self):
+            children[0].parent = main  # nobody else refers to self
+            raise LookupError("nothing to run")
+
+    def work():
+        children.append(greenlet(lambda: "result", Parent()))
+        children[0].switch()
+
+    g = greenlet(work)
+    try:
+        g.switch()
+    except LookupError as failure:
+        return f"main heard: {failure}"
+
+
+@scenario
+def a_tracer_may_switch_as_its_thread_ends():
+    said = []
+
+    class Tracer:
+        def __call__(self, event, pair):
+            pass
+
+        def __del__(self):
+            said.append(greenlet(lambda: 42).switch())
+
+    thread = threading.Thread(target=lambda: settrace(Tracer()))
+    thread.start()
+    thread.join()
+    assert said == [42]
+    return "its finalizer got its 42"
+
+
+@scenario
+def an_end_closes_no_circle_of_parents():
+    signal.alarm(10)  # what follows a circle never comes back
+    main, kept = getcurrent(), []
+
+    def end_as_an_ancestor():
+        try:
+            main.switch()
+        finally:
+            parent.parent = getcurrent()
+            kept.append(getcurrent())
+
+    parent = greenlet(print)
+    g = greenlet(end_as_an_ancestor, parent)
+    g.switch()
+    del g
+    greenlet(print).parent = parent
+    return "the tree of parents has kept its root"
+
+
+@scenario
+def a_generators_frame_outlives_its_dead_thread():
+    kept = []
+
+    def generate():
+        getcurrent().parent.switch()
+        yield
+
+    def body(n):
+        if n:
+            return body(n - 1)
+        kept.append(generate())
+        return next(kept[0])
+
+    def work():
+        g = greenlet(body)
+        g.switch(3)
+        kept.append(g)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    generator, _ = kept
+    kept.pop()
+    gc.collect()
+    for me in range(50):  # others take the memory that was freed
+        greenlet(stamp).switch(getcurrent(), me)
+    return " ".join(names(generator.gi_frame))
+
+
+@scenario
+def a_long_chain_of_greenlets_falls():
+    g = print
+    for _ in range(200_000):
+        g = greenlet(g)  # each is all that the next one has to run
+    del g
+    return "200,000 greenlets, one after the other"
 
 
 @scenario

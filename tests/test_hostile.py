@@ -37,6 +37,10 @@ NOT_ON_GREENLET = {
 # What fails on greenlet in some runs: each says how.
 NOT_ALWAYS_ON_GREENLET = {
     "daemons_may_run_greenlets_when_the_process_ends": "it may crash then",
+    "a_parent_may_go_while_it_is_asked_to_begin": "it may be freed by then",
+    "an_end_closes_no_circle_of_parents": "it does, and is followed for ever",
+    "a_generators_frame_outlives_its_dead_thread": "it points to freed memory",
+    "a_long_chain_of_greenlets_falls": "the C stack may not be deep enough",
 }
 
 # A greenlet made of a thread holds these too; it can't hold the others.

@@ -12,7 +12,7 @@
  * Nothing here returns twice: a new greenlet begins in first_frame, which is
  * called where its starter's stack ends.
  *
- * The fields have the names of greenlet's own struct of 2015.
+ * The fields have their names from greenlet's own struct of 2015.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_BUILD_CORE 1
@@ -162,7 +162,7 @@ static PyObject *GreenletError, *GreenletExit, *run_name;
 /* Thread-local storage: each thread has its own. */
 #define TLS static _Thread_local __attribute__((tls_model("initial-exec")))
 
-TLS Greenlet *current;      /* who runs; owned, as all of these */
+TLS Greenlet *current;      /* who runs; owned, as the others */
 TLS Greenlet *target;       /* where the switch under way leads */
 TLS Greenlet *refused;      /* where it could not go for lack of memory */
 
@@ -234,7 +234,7 @@ __attribute__((visibility("hidden"), used)) char *slice_out(char *sp) {
     if (NEW(target)) {              /* it begins where we end: no copying */
         target->stack_start = target->stack_stop = sp;
         target->stack_prev = g;
-    } else if (make_room(g) < 0) {  /* we stay: all copies are still true */
+    } else if (make_room(g) < 0) {  /* we stay, and slice_in fills us anew */
         refused = target;
         target = current;
         return sp;
@@ -326,12 +326,11 @@ static Frame *python_frame(Frame *frame) {
    an entry frame notes whose way led to it, and the next hidden one, in two
    fields that it has no use for.  So the notes travel with the slice. */
 static void hide_c_frames(PythonState *s) {
-    Frame *frame, *entry;
     s->top_frame = python_frame(s->frame);
     s->hidden = NULL;
     if (!HAS_ENTRY_FRAMES) return;
-    for (frame = s->top_frame; frame != NULL; frame = frame->previous) {
-        entry = frame->previous;
+    for (Frame *frame = s->top_frame; frame != NULL; frame = frame->previous) {
+        Frame *entry = frame->previous;
         if (entry == NULL || !IN_C_STACK(entry)) continue;
         entry->f_globals = (PyObject *)frame;
         entry->f_builtins = (PyObject *)s->hidden;
@@ -424,23 +423,26 @@ static void state_begin(PythonState *s, PyThreadState *ts) {
 
 static Greenlet *get_current(void);
 
-/* Tell the tracer.  If it fails it is removed, and its error arrives. */
-static int call_tracer(Greenlet *origin, const char *event) {
+/* Tell the tracer, if there is one.  If it fails it is removed, and its error
+   arrives in the place of what the parcel has. */
+static void call_tracer(Greenlet *origin, Parcel *p) {
     PyThreadState *ts = PyThreadState_Get();
-    PyObject *error = PyErr_GetRaisedException();
-    PyObject *tracer = Py_NewRef(current->main->tracer), *result;
+    PyObject *error, *result, *tracer = Py_XNewRef(current->main->tracer);
+    if (tracer == NULL) return;
+    error = PyErr_GetRaisedException();
     PyThreadState_EnterTracing(ts);
-    result = PyObject_CallFunction(tracer, "s(OO)", event, origin, current);
+    result = PyObject_CallFunction(tracer, "s(OO)", p->args != NULL ? "switch"
+                                   : "throw", origin, current);
     PyThreadState_LeaveTracing(ts);
     Py_DECREF(tracer);
-    if (result == NULL) {
+    if (result != NULL)
+        PyErr_SetRaisedException(error);
+    else {
         Py_CLEAR(current->main->tracer);
+        Py_CLEAR(p->args);
         Py_XDECREF(error);
-        return -1;
     }
-    Py_DECREF(result);
-    PyErr_SetRaisedException(error);
-    return 0;
+    Py_XDECREF(result);
 }
 
 /* At the end of each switch: become the current one, and take the parcel.
@@ -457,9 +459,7 @@ static Parcel arrive(void) {
         return p;
     }
     if (DEAD(origin)) chunks_free(&origin->state);
-    if (current->main->tracer != NULL
-        && call_tracer(origin, p.args != NULL ? "switch" : "throw") < 0)
-        Py_CLEAR(p.args);
+    call_tracer(origin, &p);
     Py_DECREF(origin);              /* may be the last: may run anything */
     return p;
 }
@@ -512,29 +512,30 @@ static PyObject *get_ready(Greenlet *g) {
     if (g->state.chunk == NULL) g->state.chunk = root_chunk();
     if (g->state.chunk != NULL)
         run = PyObject_GetAttr((PyObject *)g, run_name);
-    if (run != NULL)
-        PyErr_SetRaisedException(error);
-    else
-        Py_XDECREF(error);
+    if (run == NULL) Py_XSETREF(error, PyErr_GetRaisedException());
+    PyErr_SetRaisedException(error);
     return run;
 }
 
-/* Return g or its nearest ancestor that is alive, a new reference, and for a
-   new one what it shall run.  To fetch that may run anything, and even start
-   the greenlet: so look again. */
-static Greenlet *find_alive(Greenlet *g, Greenlet *me, PyObject **run) {
-    *run = NULL;
+/* Return g or its nearest ancestor that is not dead, a new reference, and for
+   a new one put what it shall run into the parcel.  To fetch that may run
+   anything, and even start the greenlet: so look again.  If it fails and me
+   ends, that is what the next ancestor gets. */
+static Greenlet *find_alive(Greenlet *g, Greenlet *me, Parcel *p, int ends) {
     Py_INCREF(g);
     while (check_thread(g, me) == 0) {
         if (DEAD(g)) {
-            Py_CLEAR(*run);
+            Py_CLEAR(p->run);
             Py_SETREF(g, NEW_REF(g->parent));
-        } else if (!NEW(g) || *run != NULL)
+        } else if (!NEW(g) || p->run != NULL)
             return g;
-        else if ((*run = get_ready(g)) == NULL)
-            break;
+        else if ((p->run = get_ready(g)) == NULL) {
+            if (!ends) break;
+            Py_CLEAR(p->args);
+            Py_SETREF(g, NEW_REF(g->parent));
+        }
     }
-    Py_CLEAR(*run);
+    Py_CLEAR(p->run);
     Py_XDECREF(g);
     return NULL;
 }
@@ -543,9 +544,10 @@ static Greenlet *find_alive(Greenlet *g, Greenlet *me, PyObject **run) {
 static PyObject *switch_to(Greenlet *to, PyObject *args, PyObject *kwargs) {
     Greenlet *me = get_current();
     Parcel p = {args, kwargs, NULL};
-    to = me != NULL ? find_alive(to, me, &p.run) : NULL;
+    to = me != NULL ? find_alive(to, me, &p, 0) : NULL;
     if (to != NULL && to != me) return go(to, p);
     if (to == NULL) Py_CLEAR(p.args);
+    else call_tracer(me, &p);
     Py_XDECREF(to);
     return as_result(p);
 }
@@ -560,13 +562,13 @@ static PyObject *exit_value(void) {
 static PyObject *call_run(Greenlet *me) {
     Parcel p = arrive();
     PyObject *result = NULL, *error;
-    Py_XSETREF(me->run, p.run);     /* only now: it may run anything */
+    Py_CLEAR(me->run);              /* only now: it may run anything */
     if (p.args != NULL) result = PyObject_Call(p.run, p.args, p.kwargs);
     Py_XDECREF(p.args);
     Py_XDECREF(p.kwargs);
     if (result == NULL) result = exit_value();
     error = PyErr_GetRaisedException();
-    Py_CLEAR(me->run);
+    Py_DECREF(p.run);
     PyErr_SetRaisedException(error);
     return result;
 }
@@ -577,26 +579,25 @@ static PyObject *call_run(Greenlet *me) {
    that takes no copying. */
 void first_frame(void) {
     PyThreadState *ts = PyThreadState_Get();
-    Greenlet *me = target, *parent, *heir;
+    Greenlet *me = target, *heir;
+    Parcel p = {NULL, NULL, NULL};
     PyObject *result;
     BEGIN(ts);
     state_begin(&me->state, ts);
     result = call_run(me);
-    for (parent = me->parent; parent != NULL; parent = parent->parent) {
-        Parcel p = {result ? PyTuple_Pack(1, result) : NULL, NULL, NULL};
-        Py_CLEAR(result);
-        heir = find_alive(parent, me, &p.run);
-        if (heir != NULL) {
-            me->stack_start = NULL; /* dead */
-            result = go(heir, p);   /* back only if there was no memory */
-        } else
-            Py_XDECREF(p.args);     /* it can't begin: its error goes on */
-    }
+    p.args = result != NULL ? PyTuple_Pack(1, result) : NULL;
+    Py_XDECREF(result);
+    heir = find_alive(me->parent, me, &p, 1);
+    me->stack_start = NULL;         /* dead */
+    if (heir != NULL) go(heir, p);  /* back only if there was no memory */
     go(NEW_REF(me->stack_prev), (Parcel){NULL, NULL, NULL});
     Py_UNREACHABLE();
 }
 
-/* Nobody can switch to g any more: let it end, and come back here. */
+static int set_parent(Greenlet *g, PyObject *parent, void *unused);
+
+/* Nobody can switch to g any more: let it end, and come back here.  It gets
+   its parent back, unless it has become that one's ancestor by then. */
 static void kill(Greenlet *g) {
     Greenlet *parent = g->parent;
     PyObject *result;
@@ -605,7 +606,8 @@ static void kill(Greenlet *g) {
     result = switch_to(g, NULL, NULL);
     if (result == NULL) PyErr_WriteUnraisable((PyObject *)g);
     Py_XDECREF(result);
-    Py_XSETREF(g->parent, parent);
+    if (set_parent(g, (PyObject *)parent, NULL) < 0) PyErr_Clear();
+    Py_XDECREF(parent);
 }
 
 /* ---- Threads ------------------------------------------------------------ */
@@ -615,27 +617,29 @@ static void kill(Greenlet *g) {
 static void thread_ended(PyObject *capsule) {
     Greenlet *main = PyCapsule_GetPointer(capsule, NULL);
     if (current == main && !Py_IsFinalizing()) get_current();
+    Py_CLEAR(main->tracer);         /* may run anything, so before the end */
     main->thread_alive = 0;
     main->stack_start = NULL;
-    Py_CLEAR(main->tracer);
-    Py_CLEAR(main->doomed);
     if (current != NULL && current->main == main) Py_CLEAR(current);
+    Py_CLEAR(main->doomed);
     Py_DECREF(main);
 }
 
 /* The thread's state owns its main greenlet, by a capsule that tells us. */
 static Greenlet *new_main(void) {
-    PyObject *dict = PyThreadState_GetDict(), *capsule;
-    Greenlet *main;
-    if (dict == NULL) return (Greenlet *)PyErr_NoMemory();
-    main = (Greenlet *)PyType_GenericAlloc(&GreenletType, 0);
-    if (main == NULL) return NULL;
-    main->stack_start = (char *)1;
+    PyObject *dict = PyThreadState_GetDict(), *capsule = NULL;
+    Greenlet *main = (Greenlet *)(dict != NULL
+        ? PyType_GenericAlloc(&GreenletType, 0) : PyErr_NoMemory());
+    if (main != NULL && current == NULL)
+        capsule = PyCapsule_New(main, NULL, thread_ended);
+    if (capsule == NULL) {          /* no memory; or its search made one */
+        Py_XDECREF(main);
+        return current;
+    }
+    main->stack_start = (char *)1;  /* where it ends is seen when it leaves */
     main->stack_stop = (char *)-1;  /* all the rest of the stack is its own */
     main->main = main;              /* borrowed, here only */
     main->thread_alive = 1;
-    capsule = PyCapsule_New(main, NULL, thread_ended);
-    if (capsule == NULL) return NULL;
     current = NEW_REF(main);
     if (PyObject_SetItem(dict, (PyObject *)&GreenletType, capsule) < 0)
         main = NULL;
@@ -652,9 +656,9 @@ static void doom(Greenlet *g) {
 }
 
 static void kill_doomed(void) {
-    PyObject *error = PyErr_GetRaisedException();
-    PyObject *doomed = current->main->doomed;
+    PyObject *doomed = current->main->doomed, *error;
     current->main->doomed = NULL;
+    error = PyErr_GetRaisedException();     /* may run anything */
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(doomed); i++) {
         Greenlet *g = (Greenlet *)PyList_GET_ITEM(doomed, i);
         if (ACTIVE(g)) kill(g);
@@ -837,22 +841,10 @@ static int greenlet_traverse(Greenlet *g, visitproc visit, void *arg) {
     return 0;
 }
 
-static int greenlet_clear(Greenlet *g) {
-    if (!ACTIVE(g)) {               /* else it will need them to end */
-        Py_CLEAR(g->parent);
-        if (!MAIN(g)) Py_CLEAR(g->main);
-    }
-    Py_CLEAR(g->run);
-    Py_CLEAR(g->state.context);
-    Py_CLEAR(g->state.exc_state.exc_value);
-    Py_CLEAR(g->dict);
-    return 0;
-}
-
 /* Nobody has a use for g any more: have it end, here or in its thread. */
 static void end(Greenlet *g) {
     PyObject *error;
-    if (!ACTIVE(g) || LOST(g)) return;
+    if (!ACTIVE(g) || LOST(g) || MAIN(g)) return;
     error = PyErr_GetRaisedException();
     if (current != NULL && current->main == g->main)
         kill(g);
@@ -861,8 +853,21 @@ static void end(Greenlet *g) {
     PyErr_SetRaisedException(error);
 }
 
-/* The collector found it; the last reference is for dealloc to deal with. */
+/* The collector, who holds a reference of its own, found it.  With one alone
+   dealloc is on its way, and will see to it. */
 static void greenlet_finalize(Greenlet *g) { if (Py_REFCNT(g) > 1) end(g); }
+
+static int greenlet_clear(Greenlet *g) {
+    end(g);
+    if (ACTIVE(g) && !LOST(g)) return 0;    /* it is in use */
+    Py_CLEAR(g->dict);
+    Py_CLEAR(g->parent);
+    Py_CLEAR(g->run);
+    Py_CLEAR(g->state.context);
+    Py_CLEAR(g->state.exc_state.exc_value);
+    if (!ACTIVE(g) && !MAIN(g)) Py_CLEAR(g->main);
+    return 0;
+}
 
 /* Return whether a suspended greenlet lives on.  We own it while it ends.
    If it refuses, somebody may know it again; if nobody does, it can never be
@@ -884,19 +889,22 @@ static int survives(Greenlet *g) {
 /* Frames of a thread that ended: free their memory, if nobody looks at it. */
 static void free_frames(Greenlet *g) {
     Frame *frame = g->state.top_frame;
-    while (frame != NULL && frame->frame_obj == NULL) frame = frame->previous;
+    while (frame != NULL && frame->frame_obj == NULL
+           && frame->owner == FRAME_OWNED_BY_THREAD) frame = frame->previous;
     if (frame == NULL) chunks_free(&g->state);
 }
 
 static void greenlet_dealloc(Greenlet *g) {
     if (ACTIVE(g) && survives(g)) return;
     PyObject_GC_UnTrack(g);
+    Py_TRASHCAN_BEGIN(g, greenlet_dealloc)
     if (g->weakreflist != NULL) PyObject_ClearWeakRefs((PyObject *)g);
     free_frames(g);
     slice_free(g);
     g->stack_start = NULL;
     greenlet_clear(g);
     Py_TYPE(g)->tp_free((PyObject *)g);
+    Py_TRASHCAN_END
 }
 
 static PyObject *getcurrent(PyObject *Py_UNUSED(t), PyObject *Py_UNUSED(a)) {
@@ -923,13 +931,10 @@ static PyMethodDef greenlet_methods[] = {
      "Run this greenlet until somebody switches back to the caller."},
     {"throw", (PyCFunction)greenlet_throw, METH_VARARGS,
      "Switch to this greenlet and raise there, by default GreenletExit."},
-    {"getcurrent", getcurrent, METH_NOARGS | METH_STATIC,
-     "Return the running greenlet."},
-    {"gettrace", gettrace, METH_NOARGS | METH_STATIC,
-     "Return what settrace was given, or None."},
-    {"settrace", settrace, METH_O | METH_STATIC,
-     "Have each switch call tracer(event, (origin, target)) on arrival.\n\n"
-     "The event is \"switch\" or \"throw\".  Return the tracer before."},
+    {"getcurrent", getcurrent, METH_NOARGS | METH_STATIC, "Return who runs."},
+    {"gettrace", gettrace, METH_NOARGS | METH_STATIC, "Return the tracer."},
+    {"settrace", settrace, METH_O | METH_STATIC, "Have each arrival call "
+     "tracer(event, (origin, target)), event is \"switch\" or \"throw\"."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef greenlet_getset[] = {
@@ -968,8 +973,7 @@ static PyTypeObject GreenletType = {
     .tp_members = greenlet_members, .tp_dictoffset = offsetof(Greenlet, dict),
     .tp_weaklistoffset = offsetof(Greenlet, weakreflist)};
 
-static struct PyModuleDef slice_module = {
-    PyModuleDef_HEAD_INIT, .m_name = "_slice", .m_size = -1};
+static PyModuleDef slice = {PyModuleDef_HEAD_INIT, "_slice", .m_size = -1};
 
 /* The type is all that the module has; as in greenlet, its errors are
    attributes of it. */
@@ -985,7 +989,7 @@ PyMODINIT_FUNC PyInit__slice(void) {
         || PyDict_SetItemString(names, "error", GreenletError) < 0
         || PyDict_SetItemString(names, "GreenletExit", GreenletExit) < 0)
         return NULL;
-    module = PyModule_Create(&slice_module);
+    module = PyModule_Create(&slice);
     if (module != NULL && PyModule_AddType(module, &GreenletType) < 0)
         Py_CLEAR(module);
     return module;
