@@ -40,6 +40,7 @@ NOT_ALWAYS_ON_GREENLET = {
     "a_parent_may_go_while_it_is_asked_to_begin": "it may be freed by then",
     "an_end_closes_no_circle_of_parents": "it does, and is followed for ever",
     "a_generators_frame_outlives_its_dead_thread": "it points to freed memory",
+    "a_tracer_may_switch_as_its_thread_ends": "its thread may be gone by then",
     "a_long_chain_of_greenlets_falls": "the C stack may not be deep enough",
 }
 
