@@ -2,7 +2,10 @@
 
 import os
 import select
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 
@@ -520,6 +523,295 @@ def test_activecnt_counts_the_started_watchers(loop):
     assert loop.activecnt == before
 
 
+def test_once_sleeps_until_something_comes(loop, log):
+    loop.timer(0.001).start(log.append, "came")
+    loop.run(once=True)
+    assert log == ["came"]
+
+
+@pytest.mark.parametrize(("how", "left"), [(1, ["inner", "outer"]), (2, [])])
+def test_break_ends_the_innermost_run_or_all(loop, log, how, left):
+    def nested():
+        loop.timer(0).start(loop.break_, how)
+        forever.start(list)
+        loop.run()
+        forever.stop()
+        log.append("inner")
+
+    forever = loop.timer(60)
+    loop.timer(0).start(nested)
+    loop.timer(0.001).start(log.append, "outer")
+    loop.run()
+    assert log == (left or ["inner"])
+
+
+def test_a_break_can_be_taken_back(loop, log):
+    loop.timer(0).start(lambda: (loop.break_(), loop.break_(0)))
+    loop.timer(0.001).start(log.append, "goes on")
+    loop.run()
+    assert log == ["goes on"]
+
+
+def test_ref_and_unref_count_as_a_watcher_does(loop, log):
+    before = loop.activecnt
+    loop.ref()
+    assert loop.activecnt == before + 1
+    loop.timer(0, ref=False).start(lambda: (log.append(1), loop.unref()))
+    loop.run()
+    assert log == [1]
+    assert loop.activecnt == before
+
+
+def test_a_destroyed_loop_refuses_to_run(loop):
+    loop.destroy()
+    loop.destroy()
+    with pytest.raises(ValueError, match="destroyed"):
+        loop.run()
+
+
+def test_a_loop_tells_what_it_is_and_how_much_is_pending(loop):
+    assert loop.pendingcnt == 0
+    for word in ("<loop at", "poll", "pending=0", f"ref={loop.activecnt}"):
+        assert word in repr(loop)
+
+
+# -- Priorities, and what comes before and after the sleep
+
+
+def test_the_highest_priority_is_called_first(loop, log):
+    for priority in (-2, 0, 2, 1, -1):
+        timer = loop.timer(0, priority=priority)
+        timer.start(log.append, priority)
+        assert timer.priority == priority
+    loop.run()
+    assert log == [2, 1, 0, -1, -2]
+
+
+def test_prepare_comes_before_callbacks_and_check_after_the_sleep(loop, log):
+    prepare, check = loop.prepare(), loop.check()
+    prepare.start(log.append, "prepare")
+    check.start(log.append, "check")
+    loop.timer(0).start(log.append, "timer")
+    loop.run_callback(log.append, "callback")
+    loop.run(once=True)
+    assert log == ["prepare", "callback", "check", "timer"]
+
+
+def test_idle_is_called_while_nothing_else_is_to_do(loop, log, pipe):
+    idle, io = loop.idle(), loop.io(pipe[0], 1)
+    io.start(lambda: (log.append(os.read(pipe[0], 1)), io.stop()))
+    os.write(pipe[1], b"x")
+    idle.start(lambda: (log.append("idle"), len(log) > 2 and idle.stop()))
+    loop.run()
+    assert log == [b"x", "idle", "idle"]
+
+
+@pytest.mark.parametrize(
+    ("priority", "order"), [(1, ["idle", "timer"]), (-1, ["timer", "idle"])]
+)
+def test_idle_waits_for_its_priority_and_higher_ones(
+    loop, log, priority, order
+):
+    idle = loop.idle(priority=priority)
+    idle.start(lambda: (log.append("idle"), idle.stop()))
+    loop.timer(0).start(log.append, "timer")
+    loop.run()
+    assert log == order
+
+
+@pytest.mark.parametrize("kind", ["prepare", "check", "idle", "fork"])
+def test_a_stopped_hook_is_not_called(loop, log, kind):
+    hook = getattr(loop, kind)()
+    hook.start(log.append, kind)
+    assert hook.active
+    hook.stop()
+    loop.run()
+    assert not hook.active
+    assert log == []
+
+
+def test_again_begins_a_repeat_anew(log):
+    clock = FakeClock()
+    loop = ours.Loop(FakeBackend(clock), clock)
+    timer = loop.timer(5, repeat=2)
+    timer.start(log.append, "old")
+    timer.again(lambda: (log.append(clock.time), timer.stop()))
+    loop.run()
+    assert log == [102]
+
+
+def test_again_needs_no_start_and_stops_what_does_not_repeat(loop, log):
+    timer = loop.timer(60, repeat=0.001)
+    timer.again(lambda: (log.append("rings"), timer.stop()))
+    once = loop.timer(60)
+    once.start(log.append, "never")
+    once.again(log.append, "never")
+    assert not once.active
+    loop.run()
+    assert log == ["rings"]
+
+
+# -- Signals, children, forks, files
+
+
+def test_a_signal_calls_back_in_the_loop(loop, log):
+    former = signal.getsignal(signal.SIGUSR1)
+    watchers = [loop.signal(signal.SIGUSR1) for _ in range(2)]
+    for n, watcher in enumerate(watchers):
+        watcher.start(lambda n=n, one=watcher: (log.append(n), one.stop()))
+    loop.run_callback(os.kill, os.getpid(), signal.SIGUSR1)
+    loop.run()
+    assert sorted(log) == [0, 1]
+    assert signal.getsignal(signal.SIGUSR1) == former
+
+
+def test_a_signal_wakes_a_sleeping_loop(loop, log):
+    watcher = loop.signal(signal.SIGUSR1)
+    watcher.start(lambda: (log.append("woke"), watcher.stop()))
+    main = threading.main_thread().ident
+    killer = threading.Thread(
+        target=signal.pthread_kill, args=(main, signal.SIGUSR1)
+    )
+    loop.run_callback(killer.start)
+    loop.run()
+    killer.join()
+    assert log == ["woke"]
+
+
+def test_destroy_gives_a_signal_back():
+    former = signal.getsignal(signal.SIGUSR1)
+    loop = ours.Loop()
+    loop.signal(signal.SIGUSR1).start(list)
+    loop.destroy()
+    assert signal.getsignal(signal.SIGUSR1) == former
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize("signum", [0, -1, 1000])
+def test_a_wrong_signal_is_refused(loop, signum):
+    with pytest.raises(ValueError, match="illegal signal number"):
+        loop.signal(signum)
+
+
+@pytest.fixture
+def program(make_loop, request):
+    """A function that runs code on a default loop, in a process of its own."""
+    package = request.node.callspec.params["make_loop"]
+    backend = "core.Poll()" if package == "poll" else ""
+    package = "evening" if package == "poll" else package
+    head = (
+        f"import os\nfrom {package} import core\nloop = core.loop({backend})"
+    )
+
+    def run(code):
+        child = subprocess.run(
+            [sys.executable, "-uc", f"{head}\n{code}"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert not child.stderr
+        return child.stdout.split()
+
+    return run
+
+
+CHILD = """
+pid = os.fork()
+if pid == 0:
+    os._exit(7)
+child = loop.child(pid)
+
+def ended():
+    print(child.pid == child.rpid == pid, os.waitstatus_to_exitcode(
+        child.rstatus), child.active)
+    child.stop()
+
+child.start(ended)
+loop.run()
+"""
+
+
+def test_the_end_of_a_child_process_calls_back(program):
+    assert program(CHILD) == ["True", "7", "True"]
+
+
+def test_a_child_that_ended_before_the_start_is_told_too(log):
+    loop = ours.Loop()
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        child = loop.child(process.pid)
+        child.start(lambda: (log.append(child.rstatus), child.stop()))
+        loop.run()
+    loop.destroy()
+    assert log == [0]
+
+
+FORK = """
+r, w = os.pipe()
+fork, io = loop.fork(ref=False), loop.io(r, 1)
+fork.start(print, "forked")
+io.start(lambda: (print(os.read(r, 1)), io.stop()))
+loop.run(nowait=True)
+pid = os.fork()
+if pid == 0:
+    os.write(w, b"c")
+    loop.run()
+    os._exit(0)
+os.waitpid(pid, 0)
+os.write(w, b"p")
+loop.run()
+"""
+
+
+def test_a_forked_child_has_a_loop_of_its_own(program):
+    assert program(FORK) == ["forked", "b'c'", "b'p'"]
+
+
+def test_reinit_can_be_asked_for(loop, log, pipe):
+    io = loop.io(pipe[0], 1)
+    io.start(lambda: (log.append(os.read(pipe[0], 1)), io.stop()))
+    loop.run(nowait=True)
+    loop.reinit()
+    os.write(pipe[1], b"x")
+    loop.run()
+    assert log == [b"x"]
+
+
+def test_a_file_that_changes_calls_back(loop, log, tmp_path):
+    path = tmp_path / "file"
+    stat = loop.stat(str(path), 0.25)
+    stat.start(lambda: (log.append(stat.attr.st_size), stat.stop()))
+    assert (stat.path, stat.interval, stat.attr) == (str(path), 0.25, None)
+    loop.run_callback(path.write_bytes, b"four")
+    loop.run()
+    assert log == [4]
+    assert stat.prev is None
+
+
+def test_a_file_that_vanishes_calls_back(log, tmp_path):
+    clock = FakeClock()
+    loop = ours.Loop(FakeBackend(clock), clock)
+    path = tmp_path / "file"
+    path.touch()
+    stat = loop.stat(str(path))
+    stat.start(lambda: (log.append(stat.attr), stat.stop()))
+    loop.run(once=True)
+    assert log == []  # nothing has changed
+    path.unlink()
+    loop.run()
+    assert log == [None]
+    assert stat.prev.st_size == 0
+
+
+def test_a_regular_file_is_always_ready(loop, log, tmp_path):
+    with open(tmp_path / "file", "w+b") as file:
+        io = loop.io(file.fileno(), 1)
+        io.start(lambda: (log.append(file.read()), io.stop()))
+        loop.run()
+    assert log == [b""]
+
+
 # -- Errors
 
 
@@ -582,6 +874,9 @@ class FakeBackend:
             self.slept.append(timeout)
             self.clock.time += timeout
         return []
+
+    def fork(self):
+        pass
 
     def close(self):
         pass

@@ -33,6 +33,13 @@ RENAMED = {
     "evening.core.Io": type(LOOP.io(0, 1)),
     "evening.core.Timer": type(LOOP.timer(0)),
     "evening.core.Async": type(LOOP.async_()),
+    "evening.core.Signal": type(LOOP.signal(2)),
+    "evening.core.Child": gevent.core.child,
+    "evening.core.Stat": type(LOOP.stat("/")),
+    "evening.core.Prepare": type(LOOP.prepare()),
+    "evening.core.Check": type(LOOP.check()),
+    "evening.core.Idle": type(LOOP.idle()),
+    "evening.core.Fork": type(LOOP.fork()),
     "evening.core.Callback": type(LOOP.run_callback(int)),
 }
 
@@ -46,10 +53,7 @@ OURS = {
 
 # Parameters of gevent's that we don't have yet.
 NOT_YET = {
-    "evening.core.Loop.async_": {"priority"},
-    "evening.core.Loop.break_": {"how"},
-    "evening.core.Loop.io": {"priority"},
-    "evening.core.Loop.timer": {"priority"},
+    "evening.core.Timer.again": {"update"},
     "evening.hub.Hub.__init__": {"default"},
     "evening.hub.Timeout.__init__": {"priority"},
     "evening.socket.socket.send": {"timeout"},
@@ -92,7 +96,8 @@ def parameters(function):
     return [
         (one.name, getattr(one.default, "__name__", one.default))
         for one in signature.parameters.values()
-        if one.name not in ("self", "cls") and not one.name.startswith("_")
+        if one.name not in ("self", "cls", "loop")
+        and not one.name.startswith("_")
     ]
 
 

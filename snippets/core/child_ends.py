@@ -1,0 +1,28 @@
+"""The end of a child process calls back.
+
+>>> main()
+we wait for it
+it ended with 7
+"""
+
+import os
+
+from gevent import core
+
+loop = core.loop()
+
+
+def ended(child):
+    code = os.waitstatus_to_exitcode(child.rstatus)
+    print("it ended with", code)
+    child.stop()
+
+
+def main():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    child = loop.child(pid)
+    child.start(ended, child)
+    loop.run_callback(print, "we wait for it")
+    loop.run()
