@@ -1,5 +1,6 @@
 """The contract of layer 3: greenlets wait, and the hub wakes them."""
 
+import gc
 import io
 import os
 import subprocess
@@ -361,6 +362,149 @@ def test_a_link_that_fails_does_not_stop_the_next(impl, quiet, log):
     assert "boom" in quiet.getvalue()
 
 
+def test_a_link_runs_in_a_greenlet_of_its_own_and_may_wait(impl, hub, log):
+    def told(one):
+        here = impl.getcurrent()
+        log.append((one, here.parent is hub))
+        impl.sleep(0)
+        log.append("waited")
+
+    task = impl.spawn(lambda: None)
+    task.link(told)
+    task.join()
+    impl.sleep(0)
+    impl.sleep(0)
+    assert log == [(task, True), "waited"]
+
+
+def test_links_for_success_and_for_failure(impl, quiet, log):
+    for work in (lambda: "value", boom):
+        task = impl.spawn(work)
+        task.link_value(lambda one: log.append(one.value))
+        task.link_exception(lambda one: log.append(str(one.exception)))
+        task.join()
+        impl.sleep(0)
+    assert log == ["value", "boom"]
+
+
+@pytest.mark.parametrize("kind", ["link", "link_value", "link_exception"])
+def test_every_kind_of_link_can_be_taken_back(impl, quiet, log, kind):
+    for work in (lambda: None, boom):
+        task = impl.spawn(work)
+        getattr(task, kind)(log.append)
+        task.unlink(log.append)
+        task.unlink(log.append)  # it is gone: nothing happens
+        task.join()
+        impl.sleep(0)
+    assert log == []
+
+
+@pytest.mark.parametrize("kind", ["rawlink", "link", "link_value"])
+def test_a_link_must_be_callable(impl, kind):
+    with pytest.raises(TypeError):
+        getattr(impl.Greenlet(), kind)("no function")
+
+
+def test_links_are_told_in_the_order_in_which_they_came(impl, log):
+    task = impl.spawn(lambda: None)
+    for name in "abc":
+        task.rawlink(lambda _, name=name: log.append(name))
+    task.join()
+    impl.sleep(0)
+    assert log == ["a", "b", "c"]
+
+
+def test_a_link_may_take_a_later_one_back(impl, log):
+    task = impl.spawn(lambda: None)
+    task.rawlink(lambda one: one.unlink(log.append))
+    task.rawlink(log.append)
+    task.join()
+    impl.sleep(0)
+    assert log == []
+
+
+def test_a_link_may_add_another(impl, log):
+    task = impl.spawn(lambda: None)
+    task.rawlink(lambda one: one.rawlink(log.append))
+    task.join()
+    impl.sleep(0)
+    assert log == [task]
+
+
+def test_exc_info_is_there_where_a_task_failed(impl, quiet):
+    good, bad = impl.spawn(lambda: None), impl.spawn(boom)
+    assert bad.exc_info is None
+    impl.joinall([good, bad])
+    kind, error, tb = bad.exc_info
+    assert (kind, error) == (ValueError, bad.exception)
+    while tb.tb_next is not None:
+        tb = tb.tb_next
+    assert tb.tb_frame.f_code.co_name == "boom"
+    assert good.exc_info is None or good.exc_info[0] is None
+
+
+def test_get_tells_where_the_task_failed_and_no_more_each_time(impl, quiet):
+    task, lengths = impl.spawn(boom), []
+    for _ in range(3):
+        with pytest.raises(ValueError) as caught:
+            task.get()
+        names = [entry.name for entry in caught.traceback]
+        assert names[-1] == "boom"
+        lengths.append(len(names))
+    assert lengths[1] == lengths[2]
+
+
+def test_a_wrong_waker_of_join_is_an_error(impl, hub):
+    task = impl.spawn(impl.sleep, 60)
+    waiting = impl.spawn(task.join)
+    impl.sleep(0)
+    hub.loop.run_callback(waiting.switch, "not the task")
+    with pytest.raises(impl.errors.InvalidSwitchError):
+        waiting.get()
+    task.kill()
+
+
+def test_minimal_idents_are_small_and_differ(impl):
+    tasks = [impl.Greenlet() for _ in range(3)]
+    idents = [task.minimal_ident for task in tasks]
+    assert len(set(idents)) == 3
+    assert idents == [task.minimal_ident for task in tasks]
+    assert all(0 <= ident < 1000 for ident in idents)
+
+
+def test_a_minimal_ident_comes_back_when_its_owner_died(impl):
+    tasks = [impl.Greenlet() for _ in range(3)]
+    idents = sorted(task.minimal_ident for task in tasks)
+    del tasks
+    gc.collect()
+    again = [impl.Greenlet() for _ in range(3)]
+    assert max(task.minimal_ident for task in again) <= idents[-1]
+
+
+# -- spawn_raw
+
+
+def test_spawn_raw_starts_a_bare_greenlet(impl, hub, log):
+    raw = impl.spawn_raw(lambda *a, **k: log.append((a, k)), 1, b=2)
+    assert not isinstance(raw, impl.Greenlet)
+    assert raw.parent is hub and raw.loop is hub.loop
+    assert log == []
+    impl.sleep(0)
+    assert log == [((1,), {"b": 2})]
+    assert raw.dead
+
+
+def test_an_error_in_a_bare_greenlet_is_printed(impl, quiet):
+    impl.spawn_raw(boom)
+    impl.sleep(0)
+    assert "ValueError: boom" in quiet.getvalue()
+
+
+def test_spawn_raw_refuses_what_cannot_run(impl):
+    with pytest.raises(TypeError):
+        impl.spawn_raw("no function")
+
+
 # -- kill
 
 
@@ -486,6 +630,31 @@ def test_killall_ends_the_started_and_the_others(impl, log):
     assert log == []
 
 
+def test_kill_and_killall_end_bare_greenlets_too(impl, log):
+    def work():
+        try:
+            impl.sleep(60)
+        finally:
+            log.append("cleaned up")
+
+    raw = [impl.spawn_raw(work) for _ in range(2)]
+    impl.sleep(0)
+    impl.killall(raw)
+    assert log == ["cleaned up"] * 2
+    assert all(one.dead for one in raw)
+    impl.kill(raw[0])
+    impl.sleep(0)
+
+
+def test_killall_without_block_returns_before_the_end(impl):
+    tasks = [impl.spawn(impl.sleep, 60) for _ in range(2)]
+    impl.sleep(0)
+    impl.killall(iter(tasks), block=False)
+    assert not any(task.dead for task in tasks)
+    impl.sleep(0)
+    assert all(task.dead for task in tasks)
+
+
 # -- joinall
 
 
@@ -517,6 +686,140 @@ def test_joinall_raises_the_first_error_if_asked(impl, quiet):
         impl.joinall([slow, impl.spawn(boom)], raise_error=True)
     impl.joinall([impl.spawn(boom)])
     slow.kill()
+
+
+# -- wait and iwait
+
+
+def test_wait_returns_the_finished_in_order(impl):
+    slow, fast = impl.spawn(impl.sleep, 60), impl.spawn(lambda: None)
+    assert impl.wait([slow, fast], count=1) == [fast]
+    assert impl.wait([slow, fast], timeout=0.001) == [fast]
+    assert impl.wait([]) == []
+    slow.kill()
+
+
+def test_iwait_keeps_those_that_come_while_nobody_waits(impl):
+    tasks = [impl.spawn(lambda: None) for _ in range(3)]
+    came = []
+    for one in impl.iwait(tasks):
+        impl.sleep(0.001)
+        came.append(one)
+    assert came == tasks
+
+
+def test_iwait_gives_up(impl):
+    slow, fast = impl.spawn(impl.sleep, 60), impl.spawn(lambda: None)
+    assert list(impl.iwait([slow, fast], timeout=0.001)) == [fast]
+    assert list(impl.iwait([slow], timeout=0)) == []
+    slow.kill()
+
+
+def test_iwait_may_wait_for_some(impl):
+    tasks = [impl.spawn(lambda: None) for _ in range(3)]
+    assert list(impl.iwait(tasks, count=1)) == tasks[:1]
+    assert list(impl.iwait(tasks, count=0)) == []
+    assert list(impl.iwait([])) == []
+
+
+def test_the_with_block_of_iwait_takes_its_links_back(impl):
+    links = []
+
+    class Linkable:
+        def rawlink(self, callback):
+            links.append(callback)
+            impl.get_hub().loop.run_callback(callback, self)
+
+        def unlink(self, callback):
+            links.remove(callback)
+
+    one, other = Linkable(), Linkable()
+    with impl.iwait([one, other]) as arrivals:
+        for arrived in arrivals:
+            assert arrived is one
+            break
+    assert links == []
+
+
+# -- The hub's end
+
+
+def test_wait_for_nothing_waits_until_nothing_is_left(impl, log):
+    impl.spawn_later(0.001, log.append, "last")
+    assert impl.wait() is True
+    assert log == ["last"]
+    assert list(impl.iwait(None)) == [True]
+
+
+def test_join_gives_up_while_something_is_left(impl, hub):
+    task = impl.spawn(impl.sleep, 60)
+    assert hub.join(timeout=0.001) is False
+    assert impl.wait(timeout=0.001) is False
+    task.kill()
+    assert hub.join(timeout=60) is True
+
+
+def test_the_hub_can_be_joined_again(impl, hub, log):
+    for n in range(2):
+        impl.spawn(log.append, n)
+        assert hub.join()
+    assert log == [0, 1]
+
+
+def test_only_the_main_greenlet_joins_the_hub(impl, hub, quiet):
+    with pytest.raises(AssertionError):
+        impl.spawn(hub.join).get()
+
+
+def in_a_thread(work):
+    """Return what *work* returns in a thread of its own."""
+    box = []
+    thread = threading.Thread(target=lambda: box.append(work()))
+    thread.start()
+    thread.join()
+    return box[0]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_destroyed_hub_has_no_loop_and_the_next_is_new(impl, begun):
+    def work():
+        first = impl.get_hub()
+        if begun:
+            impl.sleep(0)
+        first.destroy(destroy_loop=True)
+        second = impl.get_hub()
+        impl.sleep(0.001)
+        second.destroy(destroy_loop=True)
+        return first, second
+
+    first, second = in_a_thread(work)
+    assert first.loop is None
+    assert second is not first
+
+
+def test_a_destroyed_hub_can_leave_its_loop_to_the_next(impl):
+    def work():
+        hub = impl.get_hub()
+        loop = hub.loop
+        impl.sleep(0)
+        hub.destroy(destroy_loop=False)
+        kept = impl.get_hub().loop is loop
+        impl.sleep(0.001)
+        impl.get_hub().destroy(destroy_loop=True)
+        return kept
+
+    assert in_a_thread(work)
+
+
+def test_destroy_gives_the_descriptors_back(impl):
+    def work():
+        impl.sleep(0.001)
+        impl.get_hub().destroy(destroy_loop=True)
+        return len(os.listdir("/proc/self/fd"))
+
+    if not os.path.exists("/proc/self/fd"):
+        pytest.skip("no /proc to count descriptors in")
+    assert len({in_a_thread(work) for _ in range(5)}) == 1
 
 
 # -- sleep
@@ -632,6 +935,76 @@ def test_a_timeout_cannot_be_started_twice(impl):
     with pytest.raises(AssertionError):
         timeout.start()
     timeout.cancel()
+
+
+def test_a_cancelled_timeout_can_be_started_again(impl):
+    timeout = impl.Timeout.start_new(60)
+    timeout.cancel()
+    timeout.start()
+    assert timeout.pending
+    timeout.close()
+
+
+def test_a_closed_timeout_can_not(impl):
+    timeout = impl.Timeout(60)
+    with timeout:
+        pass
+    assert not timeout.pending
+    with pytest.raises(AssertionError):
+        timeout.start()
+    timeout.close()
+
+
+def test_start_new_takes_a_timeout_too(impl):
+    timeout = impl.Timeout(60)
+    for _ in range(2):
+        assert impl.Timeout.start_new(timeout) is timeout
+        assert timeout.pending
+    timeout.close()
+
+
+def test_with_starts_a_timeout_that_is_started_no_second_time(impl):
+    with impl.Timeout.start_new(60) as timeout:
+        assert timeout.pending
+    assert not timeout.pending
+
+
+def test_a_timeout_of_zero_rings_at_the_next_wait(impl):
+    timeout = impl.Timeout.start_new(0)
+    with pytest.raises(impl.Timeout) as caught:
+        impl.sleep(60)
+    assert caught.value is timeout
+
+
+def test_the_inner_timeout_rings_and_the_outer_one_goes_on(impl):
+    with impl.Timeout(60) as outer:
+        with impl.Timeout(0.001, False):
+            impl.sleep(60)
+        assert outer.pending
+    assert not outer.pending
+
+
+def test_a_silent_outer_timeout_passes_through_the_inner_one(impl, log):
+    with impl.Timeout(0.001, False):
+        with impl.Timeout(60, False):
+            impl.sleep(60)
+        log.append("not reached")
+    assert log == []
+
+
+def test_a_silent_timeout_lets_other_errors_through(impl):
+    with pytest.raises(KeyError), impl.Timeout(60, False):
+        raise KeyError
+
+
+def test_a_timeout_rings_in_the_greenlet_that_started_it(impl):
+    def wait():
+        with impl.Timeout(0.001, KeyError("mine")):
+            impl.sleep(60)
+
+    task = impl.spawn(wait)
+    with pytest.raises(KeyError, match="mine"):
+        task.get()
 
 
 # -- Whole programs, each in a process of its own

@@ -9,12 +9,15 @@ from .hub import (
     Greenlet,
     Timeout,
     get_hub,
+    iwait,
     joinall,
     kill,
     killall,
     sleep,
     spawn,
     spawn_later,
+    spawn_raw,
+    wait,
 )
 
 __all__ = [
@@ -23,10 +26,13 @@ __all__ = [
     "Timeout",
     "get_hub",
     "getcurrent",
+    "iwait",
     "joinall",
     "kill",
     "killall",
     "sleep",
     "spawn",
     "spawn_later",
+    "spawn_raw",
+    "wait",
 ]

@@ -5,14 +5,20 @@ watcher whose callback will switch back to it, and switches to the hub.
 Everything else here is made of that one move.
 """
 
+import functools
+import heapq
+import itertools
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from .core import Callback, Loop, Watcher
-from .greenlet import GreenletExit, exception, getcurrent, greenlet
+from .greenlet import GreenletExit, error, exception, getcurrent, greenlet
 
 __all__ = [
     "BlockingSwitchOutError",
@@ -20,19 +26,32 @@ __all__ = [
     "Greenlet",
     "GreenletExit",
     "Hub",
+    "HubDestroyed",
     "InvalidSwitchError",
+    "InvalidThreadUseError",
     "LoopExit",
     "Timeout",
     "Waiter",
     "get_hub",
     "getcurrent",
+    "iwait",
     "joinall",
     "kill",
     "killall",
     "sleep",
     "spawn",
     "spawn_later",
+    "spawn_raw",
+    "wait",
 ]
+
+
+Seconds = float | None  # None is for ever
+Run = Callable[..., object]
+Link = Callable[[Any], object]
+ErrorType = type[BaseException]
+Traceback = TracebackType | None
+ExcInfo = tuple[ErrorType, BaseException, Traceback]
 
 
 class LoopExit(Exception):
@@ -51,6 +70,14 @@ class ConcurrentObjectUseError(AssertionError):
     """Two greenlets want to wait for the same thing that serves one."""
 
 
+class InvalidThreadUseError(RuntimeError):
+    """A thread wants to wait for what belongs to another one."""
+
+
+class HubDestroyed(GreenletExit):
+    """What ends the hub itself; see :meth:`Hub.destroy`."""
+
+
 class Hub(greenlet):
     """The greenlet that runs the loop, one in each thread.
 
@@ -60,9 +87,9 @@ class Hub(greenlet):
 
     parent: greenlet  # the thread's main greenlet
     #: Errors that nobody is told of.
-    NOT_ERROR: tuple[type[BaseException], ...] = (GreenletExit, SystemExit)
+    NOT_ERROR: tuple[ErrorType, ...] = (GreenletExit, SystemExit)
     #: Errors that belong to the main greenlet, wherever they happen.
-    SYSTEM_ERROR: tuple[type[BaseException], ...] = (
+    SYSTEM_ERROR: tuple[ErrorType, ...] = (
         KeyboardInterrupt,
         SystemExit,
         SystemError,
@@ -72,6 +99,7 @@ class Hub(greenlet):
         super().__init__(None, main_greenlet())
         self.loop = Loop() if loop is None else loop
         self.loop.error_handler = self
+        self._idents, self._free_idents = itertools.count(), list[int]()
 
     def run(self) -> None:
         """Run the loop; when it has nothing to wait for, tell the main."""
@@ -116,28 +144,59 @@ class Hub(greenlet):
             watcher.stop()
             self.loop.run_callback(waiter.throw, error)
 
+    def join(self, timeout: Seconds = None) -> bool:
+        """Wait until the loop has nothing left to wait for.
+
+        Return False where that takes longer than *timeout* seconds.
+        """
+        if getcurrent() is not self.parent:
+            raise AssertionError("only the main greenlet may join its hub")
+        if self.dead:
+            return True
+        with Timeout(timeout, False, ref=False):
+            try:
+                Waiter(self).get()
+            except LoopExit:
+                return True
+        return False
+
+    def destroy(self, destroy_loop: bool | None = None) -> None:
+        """End the hub, and the loop too; the thread's next hub is a new one.
+
+        With *destroy_loop* of False the loop is kept for that next one.
+        """
+        with suppress(error):  # it belongs to a thread that is over
+            self.throw(HubDestroyed(destroy_loop))
+        mine = self.parent.__dict__
+        if mine.get("hub") is self:
+            del mine["hub"]
+        if destroy_loop is False:
+            mine["loop"] = self.loop
+        else:
+            self.loop.destroy()
+        self.loop = None  # type: ignore[assignment]
+
     def handle_error(
         self,
         context: object,
-        type: type[BaseException],
+        type: ErrorType,
         value: BaseException,
-        tb: TracebackType | None,
+        tb: Traceback,
     ) -> None:
         """Print an error that nobody caught, or give it to the main greenlet.
 
         *context* is the greenlet or callback it happened in, None for the
         loop itself.
         """
+        if type is HubDestroyed:
+            raise value
         if not issubclass(type, self.NOT_ERROR):
             self.print_exception(context, type, value, tb)
         if context is None or issubclass(type, self.SYSTEM_ERROR):
             self.handle_system_error(type, value, tb)
 
     def handle_system_error(
-        self,
-        type: type[BaseException],
-        value: BaseException,
-        tb: TracebackType | None = None,
+        self, type: ErrorType, value: BaseException, tb: Traceback = None
     ) -> None:
         """Raise the error in the main greenlet."""
         current = getcurrent()
@@ -151,11 +210,7 @@ class Hub(greenlet):
             back.stop()
 
     def print_exception(
-        self,
-        context: object,
-        t: type[BaseException],
-        v: BaseException,
-        tb: TracebackType | None,
+        self, context: object, t: ErrorType, v: BaseException, tb: Traceback
     ) -> None:
         """Write the traceback, and whose it is, to the exception stream."""
         stream = self.exception_stream
@@ -172,6 +227,12 @@ class Hub(greenlet):
     def exception_stream(self, stream: TextIO | None) -> None:
         self.__dict__["exception_stream"] = stream
 
+    def _get_ident(self, one):
+        idents = self._free_idents
+        ident = heapq.heappop(idents) if idents else next(self._idents)
+        weakref.finalize(one, heapq.heappush, idents, ident).atexit = False
+        return ident
+
 
 def main_greenlet() -> greenlet:
     """Return the greenlet that this thread began with."""
@@ -186,7 +247,8 @@ def get_hub() -> Hub:
     main = main_greenlet()
     hub = main.__dict__.get("hub")
     if hub is None:
-        hub = main.__dict__["hub"] = Hub()
+        loop = main.__dict__.pop("loop", None)  # an earlier hub's
+        hub = main.__dict__["hub"] = Hub(loop)
     return hub
 
 
@@ -252,10 +314,7 @@ class Timeout(BaseException):
     """
 
     def __init__(
-        self,
-        seconds: float | None = None,
-        exception: Any = None,
-        ref: bool = True,
+        self, seconds: Seconds = None, exception: Any = None, ref: bool = True
     ) -> None:
         super().__init__()
         self.seconds, self.exception = seconds, exception
@@ -265,12 +324,16 @@ class Timeout(BaseException):
 
     @classmethod
     def start_new(
-        cls,
-        timeout: float | None = None,
-        exception: Any = None,
-        ref: bool = True,
-    ) -> Self:
-        """Make an alarm of *timeout* seconds and set it."""
+        cls, timeout: Any = None, exception: Any = None, ref: bool = True
+    ) -> "Timeout":
+        """Make an alarm of *timeout* seconds and set it.
+
+        Where *timeout* is a Timeout, set that one.
+        """
+        if isinstance(timeout, Timeout):
+            if not timeout.pending:
+                timeout.start()
+            return timeout
         self = cls(timeout, exception, ref)
         self.start()
         return self
@@ -278,13 +341,14 @@ class Timeout(BaseException):
     def start(self) -> None:
         """Set the alarm for the greenlet that runs."""
         if self.pending:
-            raise AssertionError(f"{self!r} is already started")
-        if self.timer is not None:
-            own = self.exception in (None, False) or isinstance(
-                self.exception, str
-            )
-            alarm = self if own else self.exception
-            self.timer.start(getcurrent().throw, alarm)
+            raise AssertionError(f"{self!r} is started: cancel it first")
+        if self.seconds is None:
+            return
+        if self.timer is None:
+            raise AssertionError(f"{self!r} is closed: make a new one")
+        own = isinstance(self.exception, str | bool | None)
+        alarm = self if own else self.exception
+        self.timer.start(getcurrent().throw, alarm)
 
     @property
     def pending(self) -> bool:
@@ -294,13 +358,14 @@ class Timeout(BaseException):
         )
 
     def cancel(self) -> None:
-        """Don't ring."""
+        """Don't ring; it may be started again."""
         if self.timer is not None:
             self.timer.stop()
 
     def close(self) -> None:
-        """Don't ring."""
+        """Don't ring, now or later."""
         self.cancel()
+        self.timer = None
 
     def __enter__(self) -> Self:
         if not self.pending:
@@ -308,42 +373,141 @@ class Timeout(BaseException):
         return self
 
     def __exit__(
-        self,
-        typ: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
+        self, typ: object, value: BaseException | None, tb: object
     ) -> bool:
-        self.cancel()
+        self.close()
         return value is self and self.exception is False
 
     def __str__(self) -> str:
         if self.seconds is None:
             return ""
-        unit = "second" if self.seconds == 1 else "seconds"
-        text = f"{self.seconds} {unit}"
+        text = f"{self.seconds} second" + "s" * (self.seconds != 1)
         if self.exception is None:
             return text
-        if self.exception is False:
-            return f"{text} (silent)"
-        return f"{text}: {self.exception}"
+        silent = self.exception is False
+        return text + (" (silent)" if silent else f": {self.exception}")
 
 
-class Greenlet(greenlet):
+class AbstractLinkable:
+    """What can become ready, and then tells all who asked, in their order.
+
+    A subclass knows when it is ``ready``.  Mirrors gevent's class of this
+    name.
+    """
+
+    hub: Any = None  # whose loop tells the news: that of the first who asks
+    _links: list[Link]
+    _notifying = False  # the news is on its way
+
+    def ready(self) -> bool:
+        """Return whether there is something to tell."""
+        raise NotImplementedError
+
+    def rawlink(self, callback: Link) -> None:
+        """Have the hub call ``callback(self)`` once this is ready."""
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {callback!r}")
+        if self.hub is None or self.hub.dead:
+            self.hub = get_hub()
+        self._links.append(callback)
+        self._check_and_notify()
+
+    def unlink(self, callback: Link) -> None:
+        """Take a link back."""
+        if callback in self._links:
+            self._links.remove(callback)
+
+    def _check_and_notify(self):
+        if not self._links or self._notifying or not self.ready():
+            return
+        hub = self.hub
+        if hub.loop is not None:  # else nobody is left to tell
+            self._notifying = True
+            if hub.parent is main_greenlet():
+                hub.loop.run_callback(self._notify_links)
+            else:  # another thread brings the news
+                hub.loop.run_callback_threadsafe(self._notify_links)
+
+    def _notify_links(self):
+        last = self._links[-1] if self._links else None
+        while self._links and (last is not None or self.ready()):
+            link = self._links.pop(0)
+            if link is last:
+                last = None  # all who waited are told; others may have come
+            try:
+                link(self)
+            except BaseException:
+                self.hub.handle_error((link, self), *sys.exc_info())
+        self._notifying = False
+        self._check_and_notify()
+
+    def _wait_core(self, timeout=None):
+        """Wait for the news; return whether it came in *timeout* seconds."""
+        waiter = Waiter()
+        self.rawlink(waiter.switch)
+        with Timeout(timeout, False):
+            try:
+                if self.hub is not waiter.hub:
+                    raise InvalidThreadUseError(
+                        f"{self!r} serves another thread: wait for it there"
+                    )
+                if waiter.get() is self:
+                    return True
+                raise InvalidSwitchError(f"not woken by {self!r}")
+            except BaseException:
+                self.unlink(waiter.switch)
+                raise
+        return False
+
+
+class SpawnedLink:
+    """A link that runs in a greenlet of its own, where it may wait."""
+
+    def __init__(self, callback: Link) -> None:
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {callback!r}")
+        self.callback = callback
+
+    def __call__(self, source: Any) -> None:
+        greenlet(self.callback, get_hub()).switch(source)
+
+    def __eq__(self, other: object) -> bool:
+        return self.callback == getattr(other, "callback", other)
+
+
+class SuccessSpawnedLink(SpawnedLink):
+    """One that runs if the *source* succeeded."""
+
+    def __call__(self, source: Any) -> None:
+        if source.successful():
+            super().__call__(source)
+
+
+class FailureSpawnedLink(SpawnedLink):
+    """One that runs if the *source* failed."""
+
+    def __call__(self, source: Any) -> None:
+        if not source.successful():
+            super().__call__(source)
+
+
+class Greenlet(greenlet, AbstractLinkable):
     """A greenlet that the hub starts and that others can wait for.
 
     *run* is called with *args* and *kwargs*.  Mirrors ``gevent.Greenlet``.
     """
 
+    hub: Hub
     #: What *run* returned, None before.
     value: Any = None
     #: What *run* raised, None before and where it raised nothing.
     exception: BaseException | None = None
+    #: Its type, itself and its traceback, None as long as it is.
+    exc_info: ExcInfo | None = None
+    _ident: int | None = None
 
     def __init__(
-        self,
-        run: Callable[..., object] | None = None,
-        *args: Any,
-        **kwargs: Any,
+        self, run: Run | None = None, *args: Any, **kwargs: Any
     ) -> None:
         if run is not None and not callable(run):
             raise TypeError(f"run must be callable, not {run!r}")
@@ -354,7 +518,7 @@ class Greenlet(greenlet):
         self.args, self.kwargs = args, kwargs
         self._start_event: Callback | Watcher | None = None
         self._ready = False
-        self._links: list[Callable[[Any], object]] = []
+        self._links: list[Link] = []
 
     def _run(self, *args: Any, **kwargs: Any) -> object:
         """Do the work; a subclass may bring its own."""
@@ -405,6 +569,13 @@ class Greenlet(greenlet):
         """Return whether it is finished and raised nothing."""
         return self._ready and self.exception is None
 
+    @property
+    def minimal_ident(self) -> int:
+        """A small number; no other that lives in this hub has it."""
+        if self._ident is None:
+            self._ident = self.hub._get_ident(self)
+        return self._ident
+
     def run(self) -> None:
         """Call the function and keep what comes of it."""
         try:
@@ -422,45 +593,34 @@ class Greenlet(greenlet):
 
     def _finish(self, value, error):
         self._ready, self.value, self.exception = True, value, error
+        if error is not None:
+            self.exc_info = type(error), error, error.__traceback__
         self.__dict__.pop("_run", None)  # what it worked with may go
         self.args, self.kwargs = (), {}
-        if self._links:
-            self.hub.loop.run_callback(self._notify_links)
+        self._check_and_notify()
 
-    def _notify_links(self):
-        while self._links:
-            link = self._links.pop(0)
-            try:
-                link(self)
-            except BaseException:
-                self.hub.handle_error((link, self), *sys.exc_info())
+    def link(self, callback: Link, SpawnedLink: Any = SpawnedLink) -> None:
+        """Call ``callback(self)`` at the end, in a greenlet of its own."""
+        self.rawlink(SpawnedLink(callback))
 
-    def rawlink(self, callback: Callable[[Any], object]) -> None:
-        """Have the hub call ``callback(self)`` when this is finished."""
-        if not callable(callback):
-            raise TypeError(f"callback must be callable, not {callback!r}")
-        self._links.append(callback)
-        if self._ready and len(self._links) == 1:
-            self.hub.loop.run_callback(self._notify_links)
+    def link_value(
+        self, callback: Link, SpawnedLink: Any = SuccessSpawnedLink
+    ) -> None:
+        """Link *callback* for the case of success."""
+        self.rawlink(SpawnedLink(callback))
 
-    def unlink(self, callback: Callable[[Any], object]) -> None:
-        """Take a :meth:`rawlink` back."""
-        if callback in self._links:
-            self._links.remove(callback)
+    def link_exception(
+        self, callback: Link, SpawnedLink: Any = FailureSpawnedLink
+    ) -> None:
+        """Link *callback* for the case of failure."""
+        self.rawlink(SpawnedLink(callback))
 
-    def join(self, timeout: float | None = None) -> None:
+    def join(self, timeout: Seconds = None) -> None:
         """Wait until it is finished, at most *timeout* seconds."""
-        if self._ready:
-            return
-        waiter = Waiter(self.hub)
-        self.rawlink(waiter.switch)
-        try:
-            with Timeout(timeout, False):
-                waiter.get()
-        finally:
-            self.unlink(waiter.switch)
+        if not self._ready:
+            self._wait_core(timeout)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, block: bool = True, timeout: Seconds = None) -> Any:
         """Return what *run* returned, or raise what it raised.
 
         Wait for it if *block*; raise :class:`Timeout` where it takes longer
@@ -470,9 +630,10 @@ class Greenlet(greenlet):
             if not block:
                 raise Timeout()
             with Timeout(timeout):
-                self.join()
-        if self.exception is not None:
-            raise self.exception
+                self._wait_core()
+        if self.exc_info is not None:
+            _, error, tb = self.exc_info
+            raise error.with_traceback(tb)
         return self.value
 
     def throw(self, *args: Any) -> Any:
@@ -495,7 +656,7 @@ class Greenlet(greenlet):
         self,
         exception: Any = GreenletExit,
         block: bool = True,
-        timeout: float | None = None,
+        timeout: Seconds = None,
     ) -> None:
         """Raise *exception* in it, and wait for its end if *block*."""
         if self._ready:
@@ -523,56 +684,112 @@ def kill(greenlet: greenlet, exception: Any = GreenletExit) -> None:
 
 
 def killall(
-    greenlets: Iterable[Greenlet],
+    greenlets: Iterable[greenlet],
     exception: Any = GreenletExit,
     block: bool = True,
-    timeout: float | None = None,
+    timeout: Seconds = None,
 ) -> None:
     """Raise *exception* in all *greenlets*, and wait for them if *block*.
 
     Raise :class:`Timeout` where that takes longer than *timeout* seconds.
     """
-    victims = list(greenlets)
+    victims = [one for one in greenlets if not one.dead]
     for victim in victims:
-        victim.kill(exception, block=False)
-    if block:
+        kill(victim, exception)
+    if block and victims:
         with Timeout(timeout):
-            joinall(victims)
+            sleep(0)  # the throws that we queued come before us
+            joinall(one for one in victims if isinstance(one, Greenlet))
 
 
 def joinall(
-    greenlets: Iterable[Greenlet],
-    timeout: float | None = None,
+    greenlets: Iterable[Any],
+    timeout: Seconds = None,
     raise_error: bool = False,
     count: int | None = None,
-) -> list[Greenlet]:
+) -> list[Any]:
     """Wait until *count* of *greenlets*, by default all, are finished.
 
     Return those that are, in the order in which they came.  *raise_error*
     raises the first error of one at once.  *timeout* is in seconds.
     """
-    awaited = list(dict.fromkeys(greenlets))
-    wanted = len(awaited) if count is None else min(count, len(awaited))
-    finished: list[Greenlet] = []
-    arrivals = Waiter()
-
-    def arrive(one: Greenlet) -> None:
+    if not raise_error:
+        return list(as_they_come(greenlets, timeout, count, together=True))
+    finished = []
+    for one in as_they_come(greenlets, timeout, count):
+        if getattr(one, "exception", None) is not None:
+            raise one.exception
         finished.append(one)
-        if raise_error and one.exception is not None:
-            arrivals.throw(one.exception)
-        elif len(finished) == wanted:
-            arrivals.switch(None)
+    return finished
 
-    for one in awaited:
+
+def wait(
+    objects: Any = None, timeout: Seconds = None, count: int | None = None
+) -> Any:
+    """Wait until *count* of *objects*, by default all, are ready.
+
+    They are whatever has ``rawlink`` and ``unlink``; return those that are
+    ready, in the order in which they came.  Without *objects*, wait until
+    the loop has nothing left to wait for, as :meth:`Hub.join` does.
+    """
+    if objects is None:
+        return get_hub().join(timeout)
+    return joinall(objects, timeout, count=count)
+
+
+def iwait(
+    objects: Any, timeout: Seconds = None, count: int | None = None
+) -> Iterable[Any]:
+    """Yield each of *objects* when it is ready, as :func:`wait` would.
+
+    Use it in a ``with`` block where you may leave before the last.
+    """
+    if objects is None:
+        return [get_hub().join(timeout)]
+    return WaitIterator(as_they_come(objects, timeout, count))
+
+
+class WaitIterator(closing):  # type: ignore[type-arg]
+    """A generator, to be used in a ``for`` or in a ``with``."""
+
+    thing: Iterator[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.thing
+
+    def __next__(self) -> Any:
+        return next(self.thing)
+
+
+def as_they_come(objects, timeout, count, together=False):
+    """Yield *count* of *objects*, each when it is ready, or all together."""
+    objects = list(dict.fromkeys(objects))
+    wanted = len(objects[:count])
+    enough = wanted if together else 1
+    came, news = deque(), Waiter()
+
+    def arrive(one):
+        came.append(one)
+        wake = len(came) >= enough or one is None
+        if wake and news.greenlet is not None:
+            news.switch(one)
+
+    alarm = get_hub().loop.timer(timeout or 0)
+    for one in objects:
         one.rawlink(arrive)
     try:
-        with Timeout(timeout, False):
-            if wanted:
-                arrivals.get()
+        if timeout is not None:
+            alarm.start(arrive, None)
+        for _ in range(wanted):
+            while not came:
+                news.get()
+            if came[0] is None:
+                return
+            yield came.popleft()
     finally:
-        for one in awaited:
+        alarm.stop()
+        for one in objects:
             one.unlink(arrive)
-    return finished
 
 
 def sleep(seconds: float = 0, ref: bool = True) -> None:
@@ -584,6 +801,17 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
         waiter = Waiter(hub)
         hub.loop.run_callback(waiter.switch, None)
         waiter.get()
+
+
+def spawn_raw(function: Run, *args: Any, **kwargs: Any) -> greenlet:
+    """Have the hub start *function* in a bare greenlet, and return that."""
+    if not callable(function):
+        raise TypeError(f"function must be callable, not {function!r}")
+    hub = get_hub()
+    raw = greenlet(functools.partial(function, *args, **kwargs), hub)
+    raw.loop = hub.loop  # type: ignore[attr-defined]
+    hub.loop.run_callback(raw.switch)
+    return raw
 
 
 spawn = Greenlet.spawn
