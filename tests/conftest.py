@@ -34,7 +34,7 @@ def impl(request):
     names = {name: getattr(package, name) for name in package.__all__}
     layers = {
         layer: importlib.import_module(f"{request.param}.{layer}")
-        for layer in ("core", "hub", "socket")
+        for layer in ("core", "event", "hub", "socket")
     }
     layers["errors"] = (  # gevent has a module for what our hub defines
         importlib.import_module("gevent.exceptions")

@@ -5,6 +5,7 @@ import inspect
 
 import gevent
 import gevent.core
+import gevent.event
 import gevent.exceptions
 import gevent.hub
 import gevent.socket
@@ -12,6 +13,7 @@ import greenlet
 import pytest
 
 import evening.core
+import evening.event
 import evening.greenlet
 import evening.hub
 import evening.socket
@@ -23,6 +25,7 @@ COUNTERPARTS = {
     "evening": [gevent],
     "evening.greenlet": [greenlet],
     "evening.core": [gevent.core],
+    "evening.event": [gevent.event],
     "evening.hub": [gevent.hub, gevent.exceptions, gevent],
     "evening.socket": [gevent.socket],
 }

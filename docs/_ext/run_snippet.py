@@ -24,6 +24,7 @@ STAND_INS = {
     "greenlet": "greenlet",
     "gevent": "",
     "gevent.core": "core",
+    "gevent.event": "event",
     "gevent.hub": "hub",
     "gevent.socket": "socket",
 }
