@@ -65,6 +65,15 @@ def test_wait_gives_up_and_says_so(impl, event):
     assert event.wait(timeout=0) is True
 
 
+def test_wait_and_get_take_an_alarm_of_ones_own(impl, event, result):
+    assert event.wait(timeout=impl.Timeout(0.001)) is False
+    assert result.wait(timeout=impl.Timeout(0.001)) is None
+    alarm = impl.Timeout(0.001)
+    with pytest.raises(impl.Timeout) as caught:
+        result.get(timeout=alarm)
+    assert caught.value is alarm
+
+
 def test_who_waits_wakes_in_the_order_of_coming(impl, event, log):
     def wait(n):
         event.wait()

@@ -327,6 +327,28 @@ def test_get_gives_up_with_a_timeout(impl):
     task.kill()
 
 
+def test_a_timeout_may_be_given_as_an_alarm_of_ones_own(impl):
+    task = impl.spawn(impl.sleep, 60)
+    alarm = impl.Timeout(0.001)
+    task.join(timeout=alarm)
+    assert not task.ready() and not alarm.pending
+    alarm = impl.Timeout(0.001)
+    with pytest.raises(impl.Timeout) as caught:
+        task.get(timeout=alarm)
+    assert caught.value is alarm
+    with pytest.raises(KeyError, match="own"):
+        task.join(timeout=impl.Timeout(0.001, KeyError("own")))
+    task.kill()
+
+
+def test_an_outer_timeout_passes_through_join(impl):
+    task = impl.spawn(impl.sleep, 60)
+    with pytest.raises(impl.Timeout) as caught, impl.Timeout(0.001) as outer:
+        task.join(timeout=60)
+    assert caught.value is outer
+    task.kill()
+
+
 def test_a_link_is_called_by_the_hub(impl, hub, log):
     task = impl.spawn(lambda: "value")
     task.rawlink(lambda one: log.append((one.value, impl.getcurrent())))

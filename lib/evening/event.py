@@ -108,7 +108,7 @@ class AsyncResult(AbstractLinkable):
         if not self.ready():
             if not block:
                 raise Timeout()
-            with Timeout(timeout):
+            with Timeout.start_new(timeout):
                 self._wait_core()
         if self.successful():
             return self._value

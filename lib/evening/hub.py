@@ -445,7 +445,7 @@ class AbstractLinkable:
         """Wait for the news; return whether it came in *timeout* seconds."""
         waiter = Waiter()
         self.rawlink(waiter.switch)
-        with Timeout(timeout, False):
+        with Timeout.start_new(timeout) as alarm:
             try:
                 if self.hub is not waiter.hub:
                     raise InvalidThreadUseError(
@@ -454,9 +454,10 @@ class AbstractLinkable:
                 if waiter.get() is self:
                     return True
                 raise InvalidSwitchError(f"not woken by {self!r}")
-            except BaseException:
+            except BaseException as error:
                 self.unlink(waiter.switch)
-                raise
+                if error is not alarm:
+                    raise
         return False
 
 
@@ -629,7 +630,7 @@ class Greenlet(greenlet, AbstractLinkable):
         if not self._ready:
             if not block:
                 raise Timeout()
-            with Timeout(timeout):
+            with Timeout.start_new(timeout):
                 self._wait_core()
         if self.exc_info is not None:
             _, error, tb = self.exc_info
@@ -697,7 +698,7 @@ def killall(
     for victim in victims:
         kill(victim, exception)
     if block and victims:
-        with Timeout(timeout):
+        with Timeout.start_new(timeout):
             sleep(0)  # the throws that we queued come before us
             joinall(one for one in victims if isinstance(one, Greenlet))
 
