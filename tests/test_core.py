@@ -717,8 +717,10 @@ def program(make_loop, request):
 
 
 CHILD = """
+gate, key = os.pipe()
 pid = os.fork()
 if pid == 0:
+    os.read(gate, 1)  # not before we watch: gevent would miss it
     os._exit(7)
 child = loop.child(pid)
 
@@ -728,6 +730,7 @@ def ended():
     child.stop()
 
 child.start(ended)
+os.write(key, b"!")
 loop.run()
 """
 

@@ -19,10 +19,13 @@ def ended(child):
 
 
 def main():
+    gate, key = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.read(gate, 1)  # not before we watch
         os._exit(7)
     child = loop.child(pid)
     child.start(ended, child)
+    os.write(key, b"!")
     loop.run_callback(print, "we wait for it")
     loop.run()
