@@ -1029,6 +1029,30 @@ def test_a_timeout_rings_in_the_greenlet_that_started_it(impl):
         task.get()
 
 
+def test_with_timeout_returns_what_the_function_returns(impl):
+    def work(*args, **kwargs):
+        impl.sleep(0)
+        return args, kwargs
+
+    assert impl.with_timeout(60, work, 1, b=2) == ((1,), {"b": 2})
+    assert impl.with_timeout(None, work) == ((), {})
+
+
+def test_with_timeout_gives_up(impl):
+    with pytest.raises(impl.Timeout):
+        impl.with_timeout(0.001, impl.sleep, 60)
+    for value in ("late", None):
+        assert value == impl.with_timeout(
+            0.001, impl.sleep, 60, timeout_value=value
+        )
+
+
+def test_with_timeout_swallows_no_other_alarm(impl):
+    with pytest.raises(impl.Timeout) as caught, impl.Timeout(0.001) as outer:
+        impl.with_timeout(60, impl.sleep, 60, timeout_value="late")
+    assert caught.value is outer
+
+
 # -- Whole programs, each in a process of its own
 
 PROGRAMS = {

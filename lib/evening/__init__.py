@@ -18,6 +18,7 @@ from .hub import (
     spawn_later,
     spawn_raw,
     wait,
+    with_timeout,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "spawn_later",
     "spawn_raw",
     "wait",
+    "with_timeout",
 ]

@@ -43,6 +43,7 @@ __all__ = [
     "spawn_later",
     "spawn_raw",
     "wait",
+    "with_timeout",
 ]
 
 
@@ -386,6 +387,21 @@ class Timeout(BaseException):
             return text
         silent = self.exception is False
         return text + (" (silent)" if silent else f": {self.exception}")
+
+
+def with_timeout(seconds: Any, function: Run, *args: Any, **kwds: Any) -> Any:
+    """Return what *function* returns, unless it takes over *seconds*.
+
+    Then return ``timeout_value``, or raise Timeout if that isn't given.
+    """
+    values = [kwds.pop("timeout_value")] if "timeout_value" in kwds else []
+    with Timeout.start_new(seconds) as alarm:
+        try:
+            return function(*args, **kwds)
+        except Timeout as error:
+            if error is not alarm or not values:
+                raise
+    return values[0]
 
 
 class AbstractLinkable:
