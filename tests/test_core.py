@@ -415,13 +415,13 @@ def test_a_backend_reports_what_it_was_asked_for(backend):
     left, right = socket.socketpair()
     with left, right:
         fd = left.fileno()
-        kernel.modify(fd, 0, ours.READ)
+        kernel.modify(fd, 0, ours.IN)
         assert kernel.poll(0) == []
         right.send(b"x")
-        assert kernel.poll(0) == [(fd, ours.READ)]
-        kernel.modify(fd, ours.READ, ours.READ | ours.WRITE)
-        assert kernel.poll(0) == [(fd, ours.READ | ours.WRITE)]
-        kernel.modify(fd, ours.READ | ours.WRITE, 0)
+        assert kernel.poll(0) == [(fd, ours.IN)]
+        kernel.modify(fd, ours.IN, ours.IN | ours.OUT)
+        assert kernel.poll(0) == [(fd, ours.IN | ours.OUT)]
+        kernel.modify(fd, ours.IN | ours.OUT, 0)
         assert kernel.poll(0) == []
     kernel.close()
 
@@ -567,6 +567,12 @@ def test_a_destroyed_loop_refuses_to_run(loop):
     loop.destroy()
     with pytest.raises(ValueError, match="destroyed"):
         loop.run()
+
+
+def test_a_thread_cannot_wake_a_destroyed_loop(loop):
+    loop.destroy()
+    with pytest.raises(ValueError, match="destroyed"):
+        loop.run_callback_threadsafe(list)
 
 
 def test_a_loop_tells_what_it_is_and_how_much_is_pending(loop):
@@ -739,6 +745,48 @@ def test_the_end_of_a_child_process_calls_back(program):
     assert program(CHILD) == ["True", "7", "True"]
 
 
+TWO_FOR_ONE_CHILD = """
+gate, key = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(gate, 1)
+    os._exit(7)
+children = [loop.child(pid), loop.child(pid)]
+
+def ended(child):
+    print(child.rpid == pid)
+    child.stop()
+
+for child in children:
+    child.start(ended, child)
+os.write(key, b"!")
+loop.run()
+"""
+
+
+def test_two_watchers_of_one_child_are_both_told(program):
+    assert program(TWO_FOR_ONE_CHILD) == ["True", "True"]
+
+
+def test_ref_may_change_while_a_watcher_waits(loop):
+    before = loop.activecnt
+    timer = loop.timer(60)
+    timer.start(list)
+    timer.ref = False
+    assert (timer.ref, loop.activecnt) == (False, before)
+    timer.ref = True
+    assert loop.activecnt == before + 1
+    timer.stop()
+    assert loop.activecnt == before
+
+
+def test_a_watcher_is_closed_by_the_end_of_its_block(loop, log):
+    with loop.timer(0) as timer:
+        timer.start(log.append, "never")
+    loop.run()
+    assert log == []
+
+
 def test_a_child_that_ended_before_the_start_is_told_too(log):
     loop = ours.Loop()
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
@@ -864,6 +912,8 @@ class FakeClock:
 
 class FakeBackend:
     """A kernel with nothing to report; sleeping moves the clock."""
+
+    edge = False
 
     def __init__(self, clock):
         self.clock, self.slept = clock, []

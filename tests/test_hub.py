@@ -3,11 +3,14 @@
 import gc
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 
+import greenlet
 import pytest
 
 
@@ -149,6 +152,100 @@ def test_a_system_error_reaches_the_main_greenlet(impl, quiet, kind):
         impl.sleep(1)
 
 
+class FullDisk(io.StringIO):
+    """A stream that can't be written to."""
+
+    def write(self, text):
+        raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("begin", ["run_callback", "spawn"])
+def test_an_error_while_an_error_is_handled_does_not_end_the_hub(
+    impl, hub, quiet, capfd, begin
+):
+    hub.exception_stream = FullDisk()
+    if begin == "spawn":
+        impl.spawn(boom)
+    else:
+        hub.loop.run_callback(boom)
+    impl.sleep(0.001)
+    assert not hub.dead
+    assert "the disk is full" in capfd.readouterr().err
+    assert impl.spawn(lambda: "goes on").get() == "goes on"
+
+
+def test_a_hub_has_a_small_number_too(impl, hub):
+    assert 0 <= hub.minimal_ident < 1000
+    assert hub.minimal_ident == hub.minimal_ident
+
+
+def test_a_hub_hands_default_to_its_loop(impl):
+    def work():
+        hub = impl.hub.Hub(default=False)
+        is_default = hub.loop.default
+        hub.destroy(destroy_loop=True)
+        return is_default
+
+    assert in_a_thread(work) is False
+
+
+def test_another_thread_may_not_wait_in_this_hub(impl, hub):
+    def use():
+        with pytest.raises(
+            (impl.errors.InvalidThreadUseError, greenlet.error)
+        ):
+            hub.wait(watcher)
+        return "refused"
+
+    impl.sleep(0)
+    watcher = hub.loop.timer(60)
+    assert in_a_thread(use) == "refused"
+    assert not watcher.active
+
+
+# -- idle and signals
+
+
+def test_idle_waits_until_the_others_have_nothing_to_do(impl, log):
+    def work():
+        for n in range(3):
+            log.append(n)
+            impl.sleep(0)
+
+    task = impl.spawn(work)
+    impl.idle()
+    assert log == [0, 1, 2]
+    task.join()
+
+
+def test_idle_takes_a_priority(impl, log):
+    task = impl.spawn(log.append, "work")
+    impl.idle(priority=1)
+    assert log == ["work"]
+    task.join()
+
+
+def test_signal_has_two_names(impl):
+    assert impl.signal_handler is impl.hub.signal
+
+
+def test_a_signal_handler_must_be_callable(impl):
+    with pytest.raises(TypeError):
+        impl.signal_handler(signal.SIGURG, "no function")
+
+
+def test_a_signal_handler_does_not_keep_the_loop_running(impl, hub):
+    handler = impl.signal_handler(signal.SIGURG, print)
+    try:
+        assert handler.ref is False
+        assert hub.join(timeout=60) is True
+        handler.ref = True
+        assert handler.ref is True
+        assert hub.join(timeout=0.001) is False
+    finally:
+        handler.cancel()
+
+
 # -- Waiter
 
 
@@ -250,6 +347,11 @@ def test_spawn_later_waits(impl, log):
     assert log == []
     impl.joinall([later, soon])
     assert log == ["soon", "later"]
+
+
+def test_spawn_later_needs_a_function(impl):
+    with pytest.raises(TypeError):
+        impl.spawn_later(1)
 
 
 def test_a_subclass_brings_its_own_work(impl):
@@ -503,6 +605,51 @@ def test_a_minimal_ident_comes_back_when_its_owner_died(impl):
     assert max(task.minimal_ident for task in again) <= idents[-1]
 
 
+def test_a_task_has_a_name_and_may_be_given_another(impl):
+    task = impl.Greenlet()
+    assert task.name == f"Greenlet-{task.minimal_ident}"
+    task.name = "reader"
+    assert task.name == "reader"
+
+
+def test_has_links_tells_whether_anybody_wants_to_be_told(impl, log):
+    task = impl.spawn(lambda: None)
+    assert not task.has_links()
+    task.rawlink(log.append)
+    assert task.has_links()
+    task.unlink(log.append)
+    assert not task.has_links()
+    task.join()
+
+
+# -- A task in a with block
+
+
+def test_the_end_of_a_with_block_waits_for_the_task(impl):
+    with impl.spawn(lambda: (impl.sleep(0), "value")) as task:
+        assert isinstance(task, impl.Greenlet)
+        assert not task.ready()
+    assert task.value == (None, "value")
+
+
+def test_a_with_block_that_fails_ends_the_task(impl, quiet):
+    error = KeyError("in the block")
+    with pytest.raises(KeyError, match="in the block"):
+        with impl.spawn(impl.sleep, 60) as task:
+            impl.sleep(0)
+            raise error
+    assert task.dead
+    assert task.exception is error
+
+
+def test_an_alarm_at_the_end_of_a_with_block_ends_the_task(impl):
+    task = impl.spawn(impl.sleep, 60)
+    with impl.Timeout(0.001, False), task:
+        pass
+    assert task.dead
+    assert isinstance(task.value, impl.GreenletExit)
+
+
 # -- spawn_raw
 
 
@@ -578,6 +725,24 @@ def test_kill_with_an_error_of_ones_own(impl, quiet):
     task.kill(KeyError("why"))
     assert isinstance(task.exception, KeyError)
     assert not task.successful()
+
+
+def test_kill_takes_an_error_in_three_parts(impl, quiet):
+    error = KeyError("why")
+    task = impl.spawn(impl.sleep, 60)
+    impl.sleep(0)
+    task.kill((KeyError, error, None))
+    assert task.exception is error
+
+
+def test_kill_with_what_is_no_exception_is_a_type_error(impl, quiet):
+    task = impl.spawn(impl.sleep, 60)
+    impl.sleep(0)
+    task.kill("no exception", block=False)
+    impl.sleep(0)
+    assert "TypeError: exceptions must be" in quiet.getvalue()
+    task.kill()
+    assert task.dead
 
 
 def test_kill_of_a_dead_one_does_nothing(impl):
@@ -857,6 +1022,19 @@ def test_sleep_zero_lets_each_of_the_others_run_once(impl, log):
     assert log == ["a", "b", "a", "b"]
 
 
+def test_idle_lets_all_run_that_can(impl, log):
+    def busy():
+        for _ in range(40):
+            impl.sleep(0)
+            log.append("busy")
+
+    task = impl.spawn(busy)
+    impl.hub.idle()
+    log.append("idle")
+    task.join()
+    assert log == ["busy"] * 40 + ["idle"]
+
+
 def test_sleepers_wake_in_the_order_of_their_times(impl, log):
     def sleeper(seconds):
         impl.sleep(seconds)
@@ -933,6 +1111,18 @@ def test_the_outer_timeout_is_not_the_inner_ones(impl):
         with inner:
             impl.sleep(60)
     assert caught.value is outer
+
+
+@pytest.mark.parametrize(("priority", "came"), [(-1, ["data"]), (1, [])])
+def test_a_timeout_of_low_priority_lets_data_go_first(
+    impl, hub, log, priority, came
+):
+    with impl.Timeout(0.001, False, priority=priority):
+        hub.loop.timer(0.001).start(log.append, "data")
+        time.sleep(0.005)  # both are due when the loop turns
+        impl.sleep(60)
+    assert log == came
+    impl.sleep(0.001)
 
 
 def test_a_timeout_is_no_exception_but_a_base_exception(impl):
@@ -1056,6 +1246,70 @@ def test_with_timeout_swallows_no_other_alarm(impl):
 # -- Whole programs, each in a process of its own
 
 PROGRAMS = {
+    "Ctrl-C while all sleep is raised in the main greenlet": (
+        """
+        import os, signal, threading, time, {impl}
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        def press():
+            time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+        other = {impl}.spawn({impl}.sleep, 30)
+        threading.Thread(target=press).start()
+        try:
+            {impl}.sleep(30)
+        except KeyboardInterrupt:
+            print({impl}.getcurrent().parent, other.dead)
+        {impl}.sleep(0.001)
+        """,
+        "None False\n",
+    ),
+    "a signal spawns its handler until that is cancelled": (
+        """
+        import os, signal, {impl}
+        from {impl}.event import Event
+        told = Event()
+        def handle(*args, **kwargs):
+            {impl}.sleep(0)
+            print(args, kwargs)
+            told.set()
+        def send():
+            os.kill(os.getpid(), signal.SIGURG)
+        handler = {impl}.signal_handler(signal.SIGURG, handle, 1, b=2)
+        for _ in range(2):
+            told.clear()
+            {impl}.spawn(send)
+            assert told.wait(10)
+        handler.cancel()
+        told.clear()
+        send()
+        print(told.wait(0.01))
+        """,
+        "(1,) {'b': 2}\n(1,) {'b': 2}\nFalse\n",
+    ),
+    "a forked child goes on with loops and tasks of its own": (
+        """
+        import os, sys, {impl}
+        from {impl} import core
+        hub = {impl}.get_hub()
+        r, w = os.pipe()
+        ours = hub.loop.io(r, core.READ)
+        task = {impl}.spawn(hub.wait, ours)
+        {impl}.sleep(0.001)
+        pid = os.fork()
+        if not pid:
+            {impl}.reinit()
+            print("child", {impl}.spawn({impl}.sleep, 0.001).get())
+            hub.loop.run_callback_threadsafe(print, "child called")
+            {impl}.sleep(0.001)
+            sys.stdout.flush()
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        os.write(w, b"x")
+        task.join(timeout=10)
+        print("parent", status, task.successful(), flush=True)
+        """,
+        "child None\nchild called\nparent 0 True\n",
+    ),
     "a KeyboardInterrupt while the hub sleeps ends the main program": (
         """
         import os, signal, {impl}

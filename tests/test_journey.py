@@ -5,18 +5,18 @@ from journey import stations
 
 def test_the_stations_of_a_byte_in_their_order():
     assert stations() == [
-        ("socket", "recv(1)"),
-        ("socket", "socket._wait"),  # the kernel has nothing yet
-        ("hub", "Hub.wait"),
-        ("core", "Watcher.start"),
-        ("hub", "Waiter.get"),
-        ("greenlet", "Hub.switch"),  # the reader's stack is put down
+        ("socket", "socket.recv"),
+        ("kernel", "recv"),  # there is nothing yet
+        ("hub", "wait_on_readiness"),
+        ("core", "Loop.fd_change"),
+        ("core", "Callback.switch"),  # nobody else is due: it's the mark
+        ("greenlet", "Loop.home"),  # the reader's stack is put down
         ("core", "Loop._fd_reify"),
         ("kernel", "Epoll.modify"),
         ("kernel", "Epoll.poll"),  # here the byte comes
-        ("core", "Loop._fd_event"),
-        ("core", "Loop._invoke_pending"),
-        ("hub", "Waiter.switch"),
-        ("greenlet", "Greenlet.switch"),  # and taken up again
+        ("core", "queue.append"),  # the reader is due
+        ("core", "Loop._run_callbacks"),
+        ("greenlet", "greenlet.switch"),  # and its stack taken up again
+        ("kernel", "recv"),
         ("socket", "recv: b'x'"),
     ]

@@ -9,6 +9,7 @@ import functools
 import json
 import subprocess
 import sys
+from collections import deque
 
 from sphinx.util.docutils import SphinxDirective
 
@@ -34,38 +35,44 @@ def record():
 
     steps = []
 
-    def note(lane, owner, method, before=lambda: None):
-        original = getattr(owner, method)
+    def note(lane, owner, name, text=None, before=lambda: None):
+        original = getattr(owner, name)
+        text = text or original.__qualname__
 
         @functools.wraps(original)
-        def noted(self, *args):
+        def noted(*args):
             before()
-            text = f"{owner.__name__}.{method}"
             steps.append((lane, text))
-            return original(self, *args)
+            return original(*args)
 
-        setattr(owner, method, noted)
+        setattr(owner, name, noted)
+
+    class Queue(deque):
+        def append(self, one):
+            if isinstance(one, hub.Greenlet):
+                steps.append(("core", "queue.append"))
+            super().append(one)
 
     def read():
         steps.clear()
-        steps.append(("socket", "recv(1)"))
         data = reader.recv(1)
         return [*steps, ("socket", f"recv: {data!r}")]
 
+    core.deque = Queue  # of which the loop makes its queue
     backend = type(core.default_backend())
     mine, peer = standard.socketpair()
     reader = socket.socket(fileno=mine.detach())
-    note("socket", socket.socket, "_wait")
-    note("hub", hub.Hub, "wait")
-    note("core", core.Watcher, "start")
-    note("hub", hub.Waiter, "get")
-    note("greenlet", hub.Hub, "switch")
+    reader.hub.loop._fd_reify()  # what the loop asks for its own sake
+    note("socket", socket.socket, "recv")
+    note("kernel", socket, "recv", "recv")
+    note("hub", socket, "wait_on_readiness")
+    note("core", core.Loop, "fd_change")
+    note("core", core.Callback, "switch")
+    note("greenlet", reader.hub.loop, "home", "Loop.home")
     note("core", core.Loop, "_fd_reify")
     note("kernel", backend, "modify")
     note("kernel", backend, "poll", before=lambda: peer.send(b"x"))
-    note("core", core.Loop, "_fd_event")
-    note("core", core.Loop, "_invoke_pending")
-    note("hub", hub.Waiter, "switch")
+    note("core", core.Loop, "_run_callbacks")
     note("greenlet", hub.Greenlet, "switch")
     return spawn(read).get()
 

@@ -9,10 +9,12 @@ from .hub import (
     Greenlet,
     Timeout,
     get_hub,
+    idle,
     iwait,
     joinall,
     kill,
     killall,
+    reinit,
     sleep,
     spawn,
     spawn_later,
@@ -20,6 +22,7 @@ from .hub import (
     wait,
     with_timeout,
 )
+from .hub import signal as signal_handler
 
 __all__ = [
     "Greenlet",
@@ -27,10 +30,13 @@ __all__ = [
     "Timeout",
     "get_hub",
     "getcurrent",
+    "idle",
     "iwait",
     "joinall",
     "kill",
     "killall",
+    "reinit",
+    "signal_handler",
     "sleep",
     "spawn",
     "spawn_later",

@@ -18,7 +18,7 @@ import traceback
 from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 __all__ = ["READ", "WRITE", "Epoll", "Loop", "Poll", "loop"]
 
@@ -26,10 +26,15 @@ Function = Callable[..., object]
 P = ParamSpec("P")
 W = TypeVar("W")
 
-READ, WRITE = 1, 2
+READ, WRITE = 1, 2  # what an io watcher wants, in libev's words
+IN, PRI, OUT, RDHUP = 1, 2, 4, 0x2000  # what a descriptor is, in the kernel's
+EDGE = 1 << 31  # report what is new, once, instead of what is so, each time
 BREAK_CANCEL, BREAK_ONE, BREAK_ALL = 0, 1, 2  # whom break_ ends
 MAX_BLOCKTIME = 3600.0  # seconds; no backend is asked to sleep for longer
 ROUNDS = 16  # of callbacks that queue callbacks, before the kernel is asked
+
+forks: list[None] = []  # as many as lie between this process and the first
+os.register_at_fork(after_in_child=functools.partial(forks.append, None))
 
 
 class Watcher:
@@ -42,9 +47,19 @@ class Watcher:
 
     def __init__(self, loop: "Loop", ref=True, priority=None):
         self.loop = loop
-        self.ref = ref  # whether run() goes on for its sake
+        self._ref = ref
         # The highest of those that are pending is called first.
         self.priority = min(max(loop.MINPRI, priority or 0), loop.MAXPRI)
+
+    @property
+    def ref(self) -> bool:
+        """Whether the loop goes on for its sake."""
+        return self._ref
+
+    @ref.setter
+    def ref(self, ref: bool) -> None:
+        self.loop.activecnt += self.active * (ref - self._ref)
+        self._ref = ref
 
     def start(self, callback: Function, *args: Any) -> None:
         """Call ``callback(*args)`` each time the event comes."""
@@ -54,7 +69,7 @@ class Watcher:
         if not self.active:
             self._start()
             self.active = True
-            self.loop.activecnt += self.ref
+            self.loop.activecnt += self._ref
 
     def stop(self) -> None:
         """Wait no more, and forget an event that is pending."""
@@ -68,9 +83,15 @@ class Watcher:
         """Stop; gevent frees libev's memory here, we have none to free."""
         self.stop()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def _expire(self):
         self.active = False
-        self.loop.activecnt -= self.ref
+        self.loop.activecnt -= self._ref
 
     def _start(self):
         self.loop._kinds[type(self)].append(self)
@@ -105,16 +126,22 @@ class Io(Watcher):
             raise ValueError(f"events are READ, WRITE or both, not {events}")
         super().__init__(loop, ref, priority)
         self.fd, self.events = fd, events
+        self._mask = (events & READ and IN) | (events & WRITE and OUT)
         self._fresh = True
 
     def _start(self):
-        self.loop._anfd(self.fd).watchers.append(self)
-        self.loop._fd_change(self.fd, self._fresh)
+        anfd = self.loop.anfd(self.fd)
+        anfd.watchers.append(self)
+        # A descriptor's number may come back for another file.  A new watcher
+        # therefore has the kernel asked even where we think it knows.
+        anfd.reify |= self._fresh
         self._fresh = False
+        self.loop.fd_change(anfd)
 
     def _stop(self):
-        self.loop._anfds[self.fd].watchers.remove(self)
-        self.loop._fd_change(self.fd)
+        anfd = self.loop.anfd(self.fd)
+        anfd.watchers.remove(self)
+        self.loop.fd_change(anfd)
 
     def close(self) -> None:
         """Stop, and tell the kernel while the descriptor is still open."""
@@ -125,13 +152,18 @@ class Io(Watcher):
 class Timer(Watcher):
     """*after* seconds have passed, and then every *repeat* seconds."""
 
-    _entry: tuple[float, int, "Timer"] | None = None
+    _entry: list[Any] | None = None  # its place in the heap
 
     def __init__(self, loop, after, repeat=0.0, ref=True, priority=None):
         if repeat < 0:
             raise ValueError(f"repeat is zero or more, not {repeat}")
         super().__init__(loop, ref, priority)
         self.after, self.repeat = after, repeat
+
+    @property
+    def at(self) -> float:
+        """The loop's time at which it is due; only while it is active."""
+        return self._entry[0] if self.active and self._entry else 0.0
 
     def again(self, callback: Function, *args: Any) -> None:
         """Begin anew, *repeat* seconds from now; without repeat, stop."""
@@ -142,10 +174,10 @@ class Timer(Watcher):
 
     def _start(self):
         self.loop.update_now()
-        self.loop._timer_add(self, self.after)
+        self._entry = self.loop.alarm(self.after, self)
 
     def _stop(self):
-        self.loop._timer_remove(self)
+        self.loop.cancel(self._entry)
 
 
 class Async(Watcher):
@@ -193,18 +225,19 @@ class Child(Watcher):
         self._sigchld = loop.signal(signal.SIGCHLD, ref=False)
 
     def _start(self):
+        super()._start()
         self._sigchld.start(self._wait)
         self._sigchld.send()  # it may have ended before we listened
 
     def _stop(self):
+        super()._stop()
         self._sigchld.stop()
 
     def _wait(self):
         with suppress(ChildProcessError):  # somebody else has waited for it
             pid, status = os.waitpid(self.pid or -1, self._flags)
             if pid:
-                self.rpid, self.rstatus = pid, status
-                self.loop._feed_event(self)
+                self.loop._child_reaped(pid, status)
 
 
 class Stat(Watcher):
@@ -249,7 +282,12 @@ def maker(kind: Callable[P, W]) -> Callable[P, W]:
 class Callback:
     """One call of a function in the next turn; ``stop`` takes it back."""
 
-    def __init__(self, callback: Function, args: tuple[Any, ...]) -> None:
+    __slots__ = ("args", "callback", "loop")
+
+    def __init__(
+        self, loop: "Loop", callback: Function | None, args: tuple[Any, ...]
+    ) -> None:
+        self.loop = loop
         self.callback: Function | None = callback
         self.args: tuple[Any, ...] | None = args
 
@@ -258,22 +296,93 @@ class Callback:
         """Whether the call is still to come."""
         return self.callback is not None
 
+    def __bool__(self) -> bool:
+        return self.pending
+
     def stop(self) -> None:
         """Do not call it."""
         self.callback = self.args = None
+
+    close = stop
+
+    def switch(self) -> Any:
+        """Go back to the loop, which alone may call it.
+
+        This is for who takes the next entry off the queue to switch there.
+        """
+        self.loop.queue.appendleft(self)
+        return self.loop.home()
+
+
+class Readiness:
+    """What the kernel last said of one end of a descriptor, and who waits."""
+
+    __slots__ = (
+        "anfd",
+        "armed",
+        "deadline",
+        "doubt",
+        "event",
+        "queue",
+        "ready",
+        "timer",
+        "waiter",
+    )
+
+    def __init__(self, anfd: "ANFD", event: int, queue: deque[Any]) -> None:
+        self.anfd, self.event = anfd, event
+        self.queue = queue  # the loop's
+        self.ready = True  # for all we know: whoever tries will see
+        self.doubt = False  # a short read does not mean that it is empty
+        self.armed = False  # the kernel will report what is new
+        self.waiter: Any = None  # what has a method switch
+        self.timer: Timer | None = None  # rings for the waiter ...
+        self.deadline: float | None = None  # ... not before this time
+
+    def fire(self) -> None:
+        """Note that it is ready, and put the waiter on the queue."""
+        self.ready = True
+        if self.waiter is not None:
+            self.queue.append(self.waiter)
+            self.waiter = None
 
 
 class ANFD:
     """What the loop knows of one descriptor; libev's name for it."""
 
-    def __init__(self) -> None:
-        self.watchers: list[Io] = []
+    __slots__ = ("events", "fd", "read", "reify", "watchers", "write")
+
+    def __init__(self, fd: int, queue: deque[Any]) -> None:
+        self.fd = fd
         self.events = 0  # what the kernel was asked to report
         self.reify = False  # ask again, though it is the same
+        self.watchers: list[Io] = []
+        self.read = Readiness(self, IN, queue)
+        self.write = Readiness(self, OUT, queue)
+
+    def renew(self) -> None:
+        """Know nothing of the file that the number had before."""
+        self.reify = True
+        for end in self.read, self.write:
+            end.ready, end.armed, end.deadline = True, False, None
+
+    def wanted(self, edge: bool) -> int:
+        """Return what the kernel is to report."""
+        wanted = 0
+        for watcher in self.watchers:
+            wanted |= watcher._mask
+        for end in self.read, self.write:
+            if end.waiter is not None:
+                wanted |= end.event
+        if edge and not self.watchers and (wanted or self.events & EDGE):
+            wanted |= self.events | IN | PRI | RDHUP | EDGE
+        return wanted
 
 
 class Backend(Protocol):
     """The kernel's side of a loop."""
+
+    edge: bool  # whether it can report once what is new
 
     def modify(self, fd: int, old: int, new: int) -> None:
         """Report *new* events of *fd* from now on, instead of *old* ones."""
@@ -299,30 +408,38 @@ class Loop:
     #: A function ``(context, type, value, tb)`` that is told of a callback's
     #: error, or an object whose ``handle_error`` is; the hub puts itself here.
     error_handler: Any = None
+    #: Brings whoever calls it to where the loop runs; the hub's too.
+    home: Function
     MINPRI, MAXPRI = -2, 2  # of watchers
 
     def __init__(
         self,
         backend: Backend | None = None,
         clock: Callable[[], float] = time.monotonic,
+        default: bool | None = None,
     ) -> None:
+        self.default = bool(default)
         self._backend = default_backend() if backend is None else backend
-        self._clock = clock
+        self.clock = clock
         self.activecnt = 0  # started watchers for whose sake run() goes on
         self._done = BREAK_CANCEL
-        self._callbacks: deque[Callback] = deque()
+        self._mark = Callback(self, None, ())  # a round of the queue ends here
+        self.queue: deque[Any] = deque([self._mark])  # what is due
         self._anfds: dict[int, ANFD] = {}
-        self._fdchanges: set[int] = set()
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._fdchanges: set[ANFD] = set()
+        # A heap of alarms: the time, a number, and whom to tell.
+        self._timers: list[list[Any]] = []
         self._cancelled = 0  # entries of _timers that nobody waits for
         self._order = itertools.count()
         self._kinds: defaultdict[type, list[Any]] = defaultdict(list)
         self._sighandlers: dict[int, Any] = {}  # those that were there before
-        self._pendings: dict[int, deque[Watcher]] = {
+        self._pendings: dict[int, deque[Any]] = {
             priority: deque()
             for priority in range(self.MAXPRI, self.MINPRI - 1, -1)
         }
+        self._fed = 0  # entries of _pendings
         self._evpipe_init()
+        self._witness = self.anfd(self._evpipe[0]).read
         self.update_now()
 
     def __repr__(self) -> str:
@@ -352,8 +469,8 @@ class Loop:
         """Call ``func(*args)`` before the kernel is asked again."""
         if not callable(func):
             raise TypeError(f"callback must be callable, not {func!r}")
-        callback = Callback(func, args)
-        self._callbacks.append(callback)
+        callback = Callback(self, func, args)
+        self.queue.append(callback)
         return callback
 
     def run_callback_threadsafe(self, func: Function, *args: Any) -> Callback:
@@ -368,7 +485,7 @@ class Loop:
 
     def update_now(self) -> None:
         """Read the clock anew."""
-        self._now = self._clock()
+        self._now = self.clock()
 
     def ref(self) -> None:
         """Have :meth:`run` go on for the sake of one more."""
@@ -392,10 +509,11 @@ class Loop:
         """
         self._backend.fork()
         self._evpipe_close()
-        self._evpipe_init()
-        for fd, anfd in self._anfds.items():
+        for anfd in self._anfds.values():
             anfd.events = 0
-            self._fdchanges.add(fd)
+            anfd.renew()
+            self._fdchanges.add(anfd)
+        self._evpipe_init()
         self._queue_events(Fork)
 
     def destroy(self) -> None:
@@ -403,8 +521,8 @@ class Loop:
         if self._evpipe:
             for watcher in [*self._kinds[Signal]]:
                 watcher.stop()
-            self._backend.close()
             self._evpipe_close()
+            self._backend.close()
 
     # -- The turn
 
@@ -417,15 +535,27 @@ class Loop:
             raise ValueError("operation on destroyed loop")
         self._done = BREAK_CANCEL
         self._turn(nowait)
-        while not (self._done or nowait or once) and (
-            self._callbacks or self.activecnt > 0
-        ):
+        while not (self._done or nowait or once) and self._goes_on():
             self._turn(nowait)
         if self._done == BREAK_ONE:
             self._done = BREAK_CANCEL
 
+    def _goes_on(self):
+        return len(self.queue) > 1 or self.activecnt > 0 or self._waited()
+
+    def _waited(self):
+        # To count who waits would cost something at each wait.  We look for
+        # one, begin with the one we found last, and seldom go further.
+        if self._witness.waiter is None:
+            for anfd in self._anfds.values():
+                for end in anfd.read, anfd.write:
+                    if end.waiter is not None:
+                        self._witness = end
+                        return True
+        return self._witness.waiter is not None
+
     def _turn(self, nowait):
-        if os.getpid() != self._pid:  # we are a forked child
+        if len(forks) != self._forks:  # we are in a forked child
             self.reinit()
         self._queue_events(Prepare)
         self._invoke_pending()
@@ -444,44 +574,47 @@ class Loop:
 
     def _idle_reify(self):
         idles = self._kinds[Idle]
-        best = max((one.priority for one in idles), default=self.MINPRI - 1)
+        if not idles or len(self.queue) > 1:  # somebody is to run
+            return
+        best = max(one.priority for one in idles)
         if not any(q for pri, q in self._pendings.items() if pri >= best):
             for watcher in idles:
                 if watcher.priority == best:
                     self._feed_event(watcher)
 
     def _run_callbacks(self):
-        rounds = ROUNDS
-        while self._callbacks and rounds > 0:
-            rounds -= 1
-            for _ in range(len(self._callbacks)):
-                one = self._callbacks.popleft()
-                callback, args = one.callback, one.args
-                if callback is not None:
-                    one.stop()
+        queue, mark = self.queue, self._mark
+        for _ in range(ROUNDS):
+            if len(queue) == 1:
+                break
+            queue.remove(mark)
+            queue.append(mark)
+            while (one := queue.popleft()) is not mark:
+                if type(one) is not Callback:
+                    self._call(one.switch, ())
+                elif (callback := one.callback) is not None:
+                    args = one.args
+                    one.callback = one.args = None
                     self._call(callback, args)
+                    del callback, args  # nobody keeps them while others run
+            queue.appendleft(mark)
 
     def _fd_reify(self):
-        for fd in self._fdchanges:
-            anfd = self._anfds[fd]
-            wanted = 0
-            for watcher in anfd.watchers:
-                wanted |= watcher.events
+        for anfd in self._fdchanges:
+            wanted = anfd.wanted(self._backend.edge)
             if wanted != anfd.events or anfd.reify:
-                self._backend_modify(fd, anfd, wanted)
-            if not anfd.watchers:
-                del self._anfds[fd]
+                self._backend_modify(anfd, wanted)
         self._fdchanges.clear()
 
-    def _backend_modify(self, fd, anfd, wanted):
+    def _backend_modify(self, anfd, wanted):
         try:
-            self._backend.modify(fd, anfd.events, wanted)
-        except OSError as error:
-            if error.errno not in (errno.EBADF, errno.EPERM):
-                raise
+            self._backend.modify(anfd.fd, anfd.events, wanted)
+        except OSError:
             self._fd_kill(anfd)
         else:
             anfd.events, anfd.reify = wanted, False
+            for end in anfd.read, anfd.write:
+                end.armed = bool(wanted & EDGE and wanted & end.event)
 
     def _fd_kill(self, anfd):
         # No kernel will report this descriptor: it is closed, or a plain
@@ -490,14 +623,16 @@ class Loop:
             watcher._expire()
             self._feed_event(watcher)
         anfd.watchers.clear()
+        anfd.read.fire()
+        anfd.write.fire()
 
     def _waittime(self):
-        if self._done or self._callbacks or self.activecnt <= 0:
+        if self._done or len(self.queue) > 1 or self._fed:
             return 0.0
-        if self._kinds[Idle] or self.pendingcnt:
+        if self._kinds[Idle] or not self._goes_on():
             return 0.0
         if self._timers:
-            left = self._timers[0][0] - self._clock()
+            left = self._timers[0][0] - self.clock()
             return min(max(0.0, left), MAX_BLOCKTIME)
         return None
 
@@ -505,47 +640,76 @@ class Loop:
         try:
             reports = self._backend.poll(timeout)
         except BaseException:  # Ctrl-C comes while we sleep here
+            for anfd in self._anfds.values():  # a report may be lost with it
+                anfd.reify = True
+                self.fd_change(anfd)
             self.handle_error(None, *sys.exc_info())
             return
-        for fd, events in reports:
-            if fd == self._evpipe[0]:
-                self._evpipe_read()
-            elif fd in self._anfds:
-                self._fd_event(fd, events)
+        anfds, append = self._anfds, self.queue.append
+        for fd, mask in reports:
+            anfd = anfds.get(fd)
+            if anfd is None:  # it was closed, and a copy of it is open
+                continue
+            end = anfd.read
+            if mask == IN and end.armed:  # by far the most frequent
+                end.ready = True
+                if (waiter := end.waiter) is not None:
+                    append(waiter)
+                    end.waiter = None
+            else:
+                self._fd_event(anfd, mask)
 
-    def _fd_event(self, fd, events):
-        for watcher in self._anfds[fd].watchers:
-            if watcher.events & events:
+    def _fd_event(self, anfd, mask):
+        # An error or a hang-up is neither IN nor OUT, and ends every wait:
+        # whoever waits tries again and learns what happened.
+        if mask & ~(IN | OUT):
+            anfd.read.doubt = True
+        if mask & ~OUT:
+            anfd.read.fire()
+        if mask & ~IN:
+            anfd.write.fire()
+        for watcher in anfd.watchers:
+            if mask & (watcher._mask | ~(IN | OUT)):
                 self._feed_event(watcher)
+        if not anfd.events & EDGE:
+            self._fdchanges.add(anfd)  # who was woken is not to be told again
 
     def _timers_reify(self):
+        timers = self._timers
         due = []
-        while self._timers and self._timers[0][0] <= self._now:
-            entry = heapq.heappop(self._timers)
-            if entry[2]._entry is entry:
-                due.append(entry[2])
-            else:
+        while timers and timers[0][0] <= self._now:
+            entry = heapq.heappop(timers)
+            if entry[2] is None:
                 self._cancelled -= 1
-        for timer in due:
-            timer._entry = None
-            if timer.repeat:
-                self._timer_add(timer, timer.repeat)
             else:
-                timer._expire()
-            self._feed_event(timer)
+                due.append(entry)
+        for entry in due:
+            if isinstance(timer := entry[2], Timer):
+                if timer.repeat:
+                    timer._entry = self.alarm(timer.repeat, timer)
+                else:
+                    timer._expire()
+                self._feed_event(timer)
+            else:
+                self._pendings[0].append(entry)
+                self._fed += 1
 
     def _feed_event(self, watcher, first=False):
         if not watcher.pending:
             watcher.pending = True
+            self._fed += 1
             queue = self._pendings[watcher.priority]
             (queue.appendleft if first else queue.append)(watcher)
 
     def _invoke_pending(self):
-        queues = self._pendings.values()  # the highest priority first
-        while queue := next(filter(None, queues), None):
-            watcher = queue.popleft()
-            if watcher.pending:  # nobody stopped it meanwhile
-                self._invoke(watcher)
+        while self._fed:
+            self._fed -= 1  # the highest priority first
+            one = next(filter(None, self._pendings.values())).popleft()
+            if type(one) is list:
+                if one[2] is not None:  # nobody cancelled it meanwhile
+                    self._call(one[2].switch, (one,))
+            elif one.pending:  # nobody stopped it meanwhile
+                self._invoke(one)
 
     def _invoke(self, watcher):
         watcher.pending = False
@@ -571,32 +735,50 @@ class Loop:
             self.break_()
         else:
             tell = getattr(handler, "handle_error", handler)
-            tell(context, type, value, tb)
+            try:
+                tell(context, type, value, tb)
+            except Exception:  # the loop goes on, whatever became of it
+                with suppress(Exception):
+                    traceback.print_exc()
 
     # -- What watchers tell the loop
 
-    def _anfd(self, fd):
+    def anfd(self, fd: int) -> ANFD:
+        """Return what we know of *fd*."""
         if fd not in self._anfds:
-            self._anfds[fd] = ANFD()
+            self._anfds[fd] = ANFD(fd, self.queue)
         return self._anfds[fd]
 
-    def _fd_change(self, fd, reify=False):
-        # A descriptor's number may come back for another file.  A new
-        # watcher therefore has the kernel asked even where we think it knows.
-        self._anfds[fd].reify |= reify
-        self._fdchanges.add(fd)
+    def forget(self, anfd: ANFD) -> None:
+        """Have the kernel report it no more: it is about to be closed.
 
-    def _timer_add(self, timer, seconds):
-        timer._entry = (self._now + seconds, next(self._order), timer)
-        heapq.heappush(self._timers, timer._entry)
+        Whoever gets its number next gets a new record, too.
+        """
+        if self._evpipe and not anfd.watchers:
+            if anfd.events:
+                self._backend.modify(anfd.fd, anfd.events, 0)
+            self._fdchanges.discard(anfd)
+            self._anfds.pop(anfd.fd, None)
 
-    def _timer_remove(self, timer):
-        timer._entry = None  # the heap keeps it until it comes up ...
+    def fd_change(self, anfd: ANFD) -> None:
+        """See what the kernel is to report of it, before it is asked."""
+        self._fdchanges.add(anfd)
+
+    def alarm(self, seconds: float, one: Any) -> list[Any]:
+        """Have *one* told in *seconds*: a timer, or what has a ``switch``.
+
+        Return its entry in the heap, which is what ``switch`` is given.
+        """
+        entry = [self._now + seconds, next(self._order), one]
+        heapq.heappush(self._timers, entry)
+        return entry
+
+    def cancel(self, entry: list[Any]) -> None:
+        """Take an :meth:`alarm` back."""
+        entry[2] = None  # the heap keeps it until it comes up ...
         self._cancelled += 1
         if self._cancelled > 64 + len(self._timers) // 2:
-            self._timers = [
-                one for one in self._timers if one[2]._entry is one
-            ]
+            self._timers = [one for one in self._timers if one[2] is not None]
             heapq.heapify(self._timers)  # ... or until they are the most
             self._cancelled = 0
 
@@ -612,6 +794,12 @@ class Loop:
             signal.signal(signum, former or signal.SIG_DFL)
             self._wakeup_fd()
 
+    def _child_reaped(self, pid, status):
+        for watcher in self._kinds[Child]:
+            if watcher.pid in (0, pid):
+                watcher.rpid, watcher.rstatus = pid, status
+                self._feed_event(watcher)
+
     def _wakeup_fd(self):
         # The pipe wakes a poll that the signal's function comes too late for.
         fd = self._evpipe[1] if self._sighandlers else -1
@@ -623,22 +811,26 @@ class Loop:
                 watcher.send()
 
     def _wake(self):
+        if not self._evpipe:
+            raise ValueError("operation on destroyed loop")
         with suppress(BlockingIOError):  # a full pipe wakes as well
             os.write(self._evpipe[1], b"\0")
 
     def _evpipe_init(self):
-        self._pid = os.getpid()
+        self._forks = len(forks)
         self._evpipe = os.pipe()
         for end in self._evpipe:
             os.set_blocking(end, False)
-        self._backend.modify(self._evpipe[0], 0, READ)
+        self._pipe_w = self.io(self._evpipe[0], READ, False, self.MAXPRI)
+        self._pipe_w.start(self._evpipe_read)
         if self._sighandlers:
             self._wakeup_fd()
 
     def _evpipe_close(self):
-        for end in self._evpipe:
+        self._pipe_w.close()
+        ends, self._evpipe = self._evpipe, ()  # no thread rings any more
+        for end in ends:
             os.close(end)
-        self._evpipe = ()
 
     def _evpipe_read(self):
         os.read(self._evpipe[0], 4096)
@@ -651,34 +843,32 @@ class Loop:
 class Epoll:
     """Linux: the kernel keeps the list of descriptors."""
 
+    edge = True
+
     def __init__(self) -> None:
         self._epoll = select.epoll()
 
     def modify(self, fd: int, old: int, new: int) -> None:
         """Tell the kernel; it forgets a closed descriptor by itself."""
-        mask = flags(new, select.EPOLLIN, select.EPOLLOUT)
         try:
             if not new:
                 self._epoll.unregister(fd)
             elif old:
-                self._epoll.modify(fd, mask)
+                self._epoll.modify(fd, new)
             else:
-                self._epoll.register(fd, mask)
+                self._epoll.register(fd, new)
         except FileExistsError:
-            self._epoll.modify(fd, mask)
+            self._epoll.modify(fd, new)
         except FileNotFoundError:
             if new:
-                self._epoll.register(fd, mask)
+                self._epoll.register(fd, new)
         except OSError as error:
             if new or error.errno != errno.EBADF:
                 raise
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """Sleep until a descriptor is ready or *timeout* seconds passed."""
-        return [
-            (fd, events(mask, select.EPOLLIN, select.EPOLLOUT))
-            for fd, mask in self._epoll.poll(timeout)
-        ]
+        return self._epoll.poll(timeout)
 
     def fork(self) -> None:
         """Leave the list to the parent, and begin one of our own."""
@@ -693,24 +883,21 @@ class Epoll:
 class Poll:
     """Any Unix: we hand the whole list over at each turn."""
 
+    edge = False
+
     def __init__(self) -> None:
         self._poll = select.poll()
 
     def modify(self, fd: int, old: int, new: int) -> None:
         """Change our own list."""
         if new:
-            mask = flags(new, select.POLLIN, select.POLLOUT)
-            self._poll.register(fd, mask)
+            self._poll.register(fd, new)
         elif old:
             self._poll.unregister(fd)
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """Sleep until a descriptor is ready or *timeout* seconds passed."""
-        milliseconds = None if timeout is None else timeout * 1000
-        return [
-            (fd, events(mask, select.POLLIN, select.POLLOUT))
-            for fd, mask in self._poll.poll(milliseconds)
-        ]
+        return self._poll.poll(None if timeout is None else timeout * 1000)
 
     def fork(self) -> None:
         """Do nothing: the list is our own, and its copy as well."""
@@ -722,22 +909,6 @@ class Poll:
 def default_backend() -> Backend:
     """Return the best backend that this system has."""
     return Epoll() if hasattr(select, "epoll") else Poll()
-
-
-def flags(events, readable, writable):
-    """Return the kernel's word for *events*."""
-    return (events & READ and readable) | (events & WRITE and writable)
-
-
-def events(mask, readable, writable):
-    """Return our word for the kernel's *mask*.
-
-    An error or a hang-up is neither, and ends every wait: whoever waits tries
-    again and learns what happened.
-    """
-    if mask & ~(readable | writable):
-        return READ | WRITE
-    return (mask & readable and READ) | (mask & writable and WRITE)
 
 
 loop = Loop  # gevent's spelling

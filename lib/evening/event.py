@@ -20,9 +20,7 @@ class Event(AbstractLinkable):
     ``gevent.event.Event``.
     """
 
-    def __init__(self) -> None:
-        self._links = []
-        self._flag = False
+    _flag = False
 
     def is_set(self) -> bool:
         """Return whether the flag is up."""
@@ -57,9 +55,6 @@ class AsyncResult(AbstractLinkable):
     _value = UNSET
     #: The error's type, itself and its traceback; () where there is none.
     exc_info: ExcInfo | tuple[()] = ()
-
-    def __init__(self) -> None:
-        self._links = []
 
     @property
     def value(self) -> Any:

@@ -244,6 +244,11 @@ def exception(typ=GreenletExit, val=None, tb=None):
     """Return the exception that the arguments of ``throw`` describe."""
     if isinstance(typ, BaseException):
         failure = typ
+    elif not (isinstance(typ, type) and issubclass(typ, BaseException)):
+        raise TypeError(
+            "exceptions must be classes, or instances, not "
+            f"{type(typ).__name__}"
+        )
     elif isinstance(val, typ):
         failure = val
     elif val is None:

@@ -9,6 +9,7 @@ import functools
 import heapq
 import itertools
 import sys
+import threading
 import traceback
 import weakref
 from collections import deque
@@ -17,7 +18,7 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from .core import Callback, Loop, Watcher
+from .core import Callback, Loop, Readiness, Watcher
 from .greenlet import GreenletExit, error, exception, getcurrent, greenlet
 
 __all__ = [
@@ -34,10 +35,13 @@ __all__ = [
     "Waiter",
     "get_hub",
     "getcurrent",
+    "idle",
     "iwait",
     "joinall",
     "kill",
     "killall",
+    "reinit",
+    "signal",
     "sleep",
     "spawn",
     "spawn_later",
@@ -47,6 +51,8 @@ __all__ = [
 ]
 
 
+DEFAULT: Any = object()  # what nobody chose
+NOTHING: dict[str, Any] = {}  # the arguments of a task that is done
 Seconds = float | None  # None is for ever
 Run = Callable[..., object]
 Link = Callable[[Any], object]
@@ -86,6 +92,15 @@ class Hub(greenlet):
     ``gevent.hub.Hub``.
     """
 
+    __slots__ = (
+        "_free_idents",
+        "_ident",
+        "_idents",
+        "_stream",
+        "loop",
+        "thread_ident",
+    )
+
     parent: greenlet  # the thread's main greenlet
     #: Errors that nobody is told of.
     NOT_ERROR: tuple[ErrorType, ...] = (GreenletExit, SystemExit)
@@ -96,10 +111,16 @@ class Hub(greenlet):
         SystemError,
     )
 
-    def __init__(self, loop: Loop | None = None) -> None:
+    def __init__(
+        self, loop: Loop | None = None, default: bool | None = None
+    ) -> None:
         super().__init__(None, main_greenlet())
-        self.loop = Loop() if loop is None else loop
+        self.loop = Loop(default=default) if loop is None else loop
         self.loop.error_handler = self
+        self.loop.home = functools.partial(greenlet.switch, self)
+        self.thread_ident = threading.get_ident()
+        self._ident: int | None = None
+        self._stream: Any = DEFAULT
         self._idents, self._free_idents = itertools.count(), list[int]()
 
     def run(self) -> None:
@@ -111,22 +132,33 @@ class Hub(greenlet):
             )
 
     def switch(self) -> Any:
-        """Let the others run until somebody switches back."""
-        if getcurrent() is self:
+        """Let the others run until somebody switches back.
+
+        The next on the queue goes on at once; the hub is in the queue too.
+        """
+        me = getcurrent()
+        if me.parent is not self:
+            self._may_wait(me)
+        return self.loop.queue.popleft().switch()
+
+    def _may_wait(self, me):
+        if me is self:
             raise BlockingSwitchOutError(
                 "a callback of the loop may not wait: spawn a greenlet for it"
             )
-        return super().switch()
+        if main_greenlet() is not self.parent:
+            raise InvalidThreadUseError(
+                f"{self!r} serves another thread: wait there"
+            )
 
     def wait(self, watcher: Watcher) -> None:
         """Let the others run until *watcher*'s event comes."""
-        waiter = Waiter(self)
-        watcher.start(waiter.switch, waiter)
+        watcher.start(getcurrent().switch, watcher)
         try:
-            result = waiter.get()
-            if result is not waiter:
+            result = self.switch()
+            if result is not watcher:
                 raise InvalidSwitchError(
-                    f"woken with {result!r} while waiting for {watcher!r}"
+                    f"Invalid switch: {result!r} came, not {watcher!r}"
                 )
         finally:
             watcher.stop()
@@ -138,12 +170,16 @@ class Hub(greenlet):
         close_watcher: bool = False,
     ) -> None:
         """Raise *error* in the greenlet that waits for *watcher*, if any."""
+        self.loop.run_callback(
+            self._cancel_wait, watcher, error, close_watcher
+        )
+
+    def _cancel_wait(self, watcher, error, close_watcher):
         waiter = getattr(watcher.callback, "__self__", None)
         if close_watcher:
             watcher.close()
         if waiter is not None:
-            watcher.stop()
-            self.loop.run_callback(waiter.throw, error)
+            waiter.throw(error)
 
     def join(self, timeout: Seconds = None) -> bool:
         """Wait until the loop has nothing left to wait for.
@@ -222,11 +258,18 @@ class Hub(greenlet):
     @property
     def exception_stream(self) -> TextIO | None:
         """Where tracebacks go, by default ``sys.stderr``; None is nowhere."""
-        return self.__dict__.get("exception_stream", sys.stderr)
+        return sys.stderr if self._stream is DEFAULT else self._stream
 
     @exception_stream.setter
     def exception_stream(self, stream: TextIO | None) -> None:
-        self.__dict__["exception_stream"] = stream
+        self._stream = stream
+
+    @property
+    def minimal_ident(self) -> int:
+        """A small number, as a greenlet has."""
+        if self._ident is None:
+            self._ident = self._get_ident(self)
+        return self._ident
 
     def _get_ident(self, one):
         idents = self._free_idents
@@ -245,12 +288,89 @@ def main_greenlet() -> greenlet:
 
 def get_hub() -> Hub:
     """Return this thread's hub; make it when it is first asked for."""
+    hub = getcurrent().parent
+    if type(hub) is Hub and hub.loop is not None:
+        return hub  # most greenlets are its children
     main = main_greenlet()
     hub = main.__dict__.get("hub")
     if hub is None:
         loop = main.__dict__.pop("loop", None)  # an earlier hub's
         hub = main.__dict__["hub"] = Hub(loop)
     return hub
+
+
+def wait_on_readiness(
+    hub: Hub, end: Readiness, seconds: Seconds = None
+) -> None:
+    """Let the others run until *end* is ready, at most *seconds*.
+
+    Raise TimeoutError where that takes longer.
+    """
+    me = getcurrent()
+    if me.parent is not hub:
+        hub._may_wait(me)
+    if end.waiter is not None:
+        raise ConcurrentObjectUseError(
+            f"This socket is already used by another greenlet: {end.waiter!r}"
+        )
+    if seconds is not None:
+        if not seconds:
+            return  # not to wait is to try
+        set_alarm(hub.loop, end, seconds)
+    if not end.armed:
+        hub.loop.fd_change(end.anfd)
+    end.waiter = me
+    try:
+        result = end.queue.popleft().switch()
+        if end.waiter is me:
+            raise InvalidSwitchError(f"Invalid switch: {result!r} came first")
+    except BaseException:
+        if end.waiter is me:
+            end.waiter = None
+        else:  # it was ready: we were on the queue again
+            end.queue.remove(me)
+        raise
+
+
+def set_alarm(loop, end, seconds):
+    """Have *end*'s waiter told after *seconds*.
+
+    A wait that is over leaves its timer running: the next one has a later
+    deadline, and needs none of its own.
+    """
+    end.deadline = loop.clock() + seconds
+    timer = end.timer
+    if timer is None:
+        timer = end.timer = loop.timer(seconds, ref=False)
+    elif timer.active and timer.at <= end.deadline:
+        return
+    timer.stop()
+    timer.after = seconds
+    timer.start(ring, loop, end)
+
+
+def ring(loop, end):
+    """Tell *end*'s waiter that its time is up, or look again when it is."""
+    if end.waiter is None or end.deadline is None:
+        return
+    left = end.deadline - loop.now()
+    if left > 0:
+        end.timer.after = left
+        end.timer.start(ring, loop, end)
+    else:
+        end.waiter.throw(TimeoutError("timed out"))
+
+
+def cancel_wait_on(hub: Hub, end: Readiness, error: BaseException) -> None:
+    """Raise *error* in the greenlet that waits for *end*, if any."""
+    if end.waiter is not None and hub.loop is not None:
+        hub.loop.run_callback(throw_if_waiting, end, end.waiter, error)
+
+
+def throw_if_waiting(end, waiter, error):
+    """Raise *error* in *waiter*, unless *end* was ready meanwhile."""
+    if end.waiter is waiter:
+        waiter.throw(error)
 
 
 class Waiter:
@@ -315,13 +435,18 @@ class Timeout(BaseException):
     """
 
     def __init__(
-        self, seconds: Seconds = None, exception: Any = None, ref: bool = True
+        self,
+        seconds: Seconds = None,
+        exception: Any = None,
+        ref: bool = True,
+        priority: int = -1,
     ) -> None:
         super().__init__()
         self.seconds, self.exception = seconds, exception
-        self.timer = (
-            None if seconds is None else get_hub().loop.timer(seconds, ref=ref)
-        )
+        self.timer = None
+        if seconds is not None:
+            loop = get_hub().loop
+            self.timer = loop.timer(seconds, ref=ref, priority=priority)
 
     @classmethod
     def start_new(
@@ -411,8 +536,10 @@ class AbstractLinkable:
     name.
     """
 
+    __slots__ = ()
+
     hub: Any = None  # whose loop tells the news: that of the first who asks
-    _links: list[Link]
+    _links: Any = ()  # a list, once somebody has asked
     _notifying = False  # the news is on its way
 
     def ready(self) -> bool:
@@ -425,6 +552,8 @@ class AbstractLinkable:
             raise TypeError(f"callback must be callable, not {callback!r}")
         if self.hub is None or self.hub.dead:
             self.hub = get_hub()
+        if not self._links:
+            self._links = []
         self._links.append(callback)
         self._check_and_notify()
 
@@ -469,7 +598,7 @@ class AbstractLinkable:
                     )
                 if waiter.get() is self:
                     return True
-                raise InvalidSwitchError(f"not woken by {self!r}")
+                raise InvalidSwitchError(f"Invalid switch: not by {self!r}")
             except BaseException as error:
                 self.unlink(waiter.switch)
                 if error is not alarm:
@@ -508,37 +637,60 @@ class FailureSpawnedLink(SpawnedLink):
             super().__call__(source)
 
 
+#: What started a greenlet that has begun: the callback or timer may go.
+BEGUN: Any = object()
+
+
 class Greenlet(greenlet, AbstractLinkable):
     """A greenlet that the hub starts and that others can wait for.
 
     *run* is called with *args* and *kwargs*.  Mirrors ``gevent.Greenlet``.
     """
 
+    __slots__ = (
+        "_ident",
+        "_links",
+        "_name",
+        "_notifying",
+        "_ready",
+        "_start_event",
+        "_target",
+        "args",
+        "exc_info",
+        "hub",
+        "kwargs",
+        "value",
+    )
+
     hub: Hub
+    _start_event: Callback | Watcher | None
+    _ident: int | None
+    _name: str | None
     #: What *run* returned, None before.
-    value: Any = None
-    #: What *run* raised, None before and where it raised nothing.
-    exception: BaseException | None = None
-    #: Its type, itself and its traceback, None as long as it is.
-    exc_info: ExcInfo | None = None
-    _ident: int | None = None
+    value: Any
+    #: The type of what it raised, itself and its traceback, None before.
+    exc_info: ExcInfo | None
 
     def __init__(
         self, run: Run | None = None, *args: Any, **kwargs: Any
     ) -> None:
         if run is not None and not callable(run):
             raise TypeError(f"run must be callable, not {run!r}")
-        self.hub = get_hub()
-        super().__init__(None, self.hub)
-        if run is not None:
-            self._run = run  # type: ignore[method-assign]
-        self.args, self.kwargs = args, kwargs
-        self._start_event: Callback | Watcher | None = None
-        self._ready = False
-        self._links: list[Link] = []
+        self.hub = hub = get_hub()
+        greenlet.__init__(self, None, hub)
+        self._target, self.args, self.kwargs = run, args, kwargs
+        self.value = self.exc_info = self._start_event = None
+        self._ident = self._name = None
+        self._ready = self._notifying = False
+        self._links = ()
 
     def _run(self, *args: Any, **kwargs: Any) -> object:
         """Do the work; a subclass may bring its own."""
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What *run* raised, None before and where it raised nothing."""
+        return self.exc_info[1] if self.exc_info else None
 
     @classmethod
     def spawn(cls, *args: Any, **kwargs: Any) -> Self:
@@ -550,6 +702,8 @@ class Greenlet(greenlet, AbstractLinkable):
     @classmethod
     def spawn_later(cls, seconds: float, *args: Any, **kwargs: Any) -> Self:
         """Make a greenlet and start it in *seconds*."""
+        if cls is Greenlet and not args:
+            raise TypeError("spawn_later takes a function to call later")
         self = cls(*args, **kwargs)
         self.start_later(seconds)
         return self
@@ -557,13 +711,15 @@ class Greenlet(greenlet, AbstractLinkable):
     def start(self) -> None:
         """Have the hub switch here in its next turn."""
         if self._start_event is None and not self._ready:
-            self._start_event = self.hub.loop.run_callback(self.switch)
+            loop = self.hub.loop
+            self._start_event = Callback(loop, self.switch, ())
+            loop.queue.append(self._start_event)
 
     def start_later(self, seconds: float) -> None:
         """Have the hub switch here in *seconds*."""
         if self._start_event is None and not self._ready:
-            self._start_event = self.hub.loop.timer(seconds)
-            self._start_event.start(self.switch)
+            self._start_event = timer = self.hub.loop.timer(seconds)
+            timer.start(self.switch)
 
     @property
     def started(self) -> bool:
@@ -584,7 +740,32 @@ class Greenlet(greenlet, AbstractLinkable):
 
     def successful(self) -> bool:
         """Return whether it is finished and raised nothing."""
-        return self._ready and self.exception is None
+        return self._ready and self.exc_info is None
+
+    def has_links(self) -> bool:
+        """Return whether anybody waits to be told of its end."""
+        return bool(self._links)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, typ: Any, value: Any, tb: Any) -> None:
+        """Wait for the end; where the block failed, bring it about."""
+        if typ is not None:
+            self.kill((typ, value, tb))
+        try:
+            self.join()
+        finally:
+            self.kill()
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages; anybody may name it anew."""
+        return self._name or f"{type(self).__name__}-{self.minimal_ident}"
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
 
     @property
     def minimal_ident(self) -> int:
@@ -595,8 +776,10 @@ class Greenlet(greenlet, AbstractLinkable):
 
     def run(self) -> None:
         """Call the function and keep what comes of it."""
+        self._start_event = BEGUN
         try:
-            value = self._run(*self.args, **self.kwargs)
+            run = self._target or self._run
+            value = run(*self.args, **self.kwargs)
         except GreenletExit as last:
             self._finish(last, None)
         except BaseException as error:
@@ -606,15 +789,16 @@ class Greenlet(greenlet, AbstractLinkable):
 
     def _fail(self, error):
         self._finish(None, error)
-        self.hub.handle_error(self, type(error), error, error.__traceback__)
+        told = self.hub.loop or self.hub  # a destroyed hub has no loop
+        told.handle_error(self, type(error), error, error.__traceback__)
 
     def _finish(self, value, error):
-        self._ready, self.value, self.exception = True, value, error
+        self._ready, self.value = True, value
         if error is not None:
             self.exc_info = type(error), error, error.__traceback__
-        self.__dict__.pop("_run", None)  # what it worked with may go
-        self.args, self.kwargs = (), {}
-        self._check_and_notify()
+        self._target, self.args, self.kwargs = None, (), NOTHING
+        if self._links:
+            self._check_and_notify()
 
     def link(self, callback: Link, SpawnedLink: Any = SpawnedLink) -> None:
         """Call ``callback(self)`` at the end, in a greenlet of its own."""
@@ -658,7 +842,7 @@ class Greenlet(greenlet, AbstractLinkable):
         if greenlet.__bool__(self):
             return super().throw(*args)
         if not self._ready:
-            self._die_before_start(exception(*args))
+            self._die_before_start(thrown(*args))
         return None
 
     def _die_before_start(self, error):
@@ -678,18 +862,28 @@ class Greenlet(greenlet, AbstractLinkable):
         """Raise *exception* in it, and wait for its end if *block*."""
         if self._ready:
             return
+        if not isinstance(exception, tuple):
+            exception = (exception,)
         if greenlet.__bool__(self):
-            self.hub.loop.run_callback(kill_now, self, exception)
+            self.hub.loop.run_callback(kill_now, self, *exception)
         else:
-            self.throw(exception)
+            self.throw(*exception)
         if block:
             self.join(timeout)
 
 
-def kill_now(victim, exception):
-    """Raise *exception* in *victim*, unless it died while we waited."""
+def kill_now(victim, *throw_args):
+    """Raise an exception in *victim*, unless it died while we waited."""
     if not victim.dead:
-        victim.throw(exception)
+        victim.throw(thrown(*throw_args))
+
+
+def thrown(*throw_args):
+    """Return the exception to throw: TypeError where they describe none."""
+    try:
+        return exception(*throw_args)
+    except TypeError as error:
+        return error
 
 
 def kill(greenlet: greenlet, exception: Any = GreenletExit) -> None:
@@ -811,13 +1005,78 @@ def as_they_come(objects, timeout, count, together=False):
 
 def sleep(seconds: float = 0, ref: bool = True) -> None:
     """Let the others run for *seconds*; 0 is until all that are ready ran."""
-    hub = get_hub()
+    me = getcurrent()
+    hub = me.parent
+    if type(hub) is not Hub:  # most greenlets are its children
+        hub = get_hub()
+        hub._may_wait(me)
     if seconds > 0:
-        hub.wait(hub.loop.timer(seconds, ref=ref))
-    else:
-        waiter = Waiter(hub)
-        hub.loop.run_callback(waiter.switch, None)
-        waiter.get()
+        hub.loop.update_now()
+        sleep_until_told(hub.loop, hub.loop.alarm(seconds, me), ref)
+        return
+    queue = hub.loop.queue
+    queue.append(me)
+    try:
+        queue.popleft().switch()
+    except BaseException:
+        queue.remove(me)
+        raise
+
+
+def sleep_until_told(loop, entry, ref):
+    """Let the others run until *loop* comes with *entry*."""
+    loop.activecnt += ref
+    result = None
+    try:
+        result = loop.queue.popleft().switch()
+        if result is not entry:
+            raise InvalidSwitchError(
+                f"Invalid switch: {result!r} woke a sleeper"
+            )
+    finally:
+        loop.activecnt -= ref
+        if result is not entry:
+            loop.cancel(entry)
+
+
+def idle(priority: int = 0) -> None:
+    """Let the others run until nothing else is to do."""
+    hub = get_hub()
+    hub.wait(hub.loop.idle(priority=priority))
+
+
+def reinit(hub: Hub | None = None) -> None:
+    """Begin anew in a forked child; the hub does it by itself, too."""
+    (get_hub() if hub is None else hub).loop.reinit()
+
+
+class signal:
+    """Spawn *handler* with these arguments at each signal *signalnum*.
+
+    Mirrors ``gevent.signal_handler``, which is ``gevent.hub.signal``.
+    """
+
+    def __init__(
+        self, signalnum: int, handler: Run, *args: Any, **kwargs: Any
+    ) -> None:
+        if not callable(handler):
+            raise TypeError(f"handler must be callable, not {handler!r}")
+        self.hub = get_hub()
+        self.watcher = self.hub.loop.signal(signalnum, ref=False)
+        self.watcher.start(functools.partial(spawn, handler, *args, **kwargs))
+
+    @property
+    def ref(self) -> bool:
+        """Whether the loop goes on for its sake."""
+        return self.watcher.ref
+
+    @ref.setter
+    def ref(self, ref: bool) -> None:
+        self.watcher.ref = ref
+
+    def cancel(self) -> None:
+        """Let the signal do what it did before."""
+        self.watcher.stop()
 
 
 def spawn_raw(function: Run, *args: Any, **kwargs: Any) -> greenlet:
