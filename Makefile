@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+SECONDS ?= 600
+IMPL ?= evening
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -10,7 +12,7 @@ BOOK := $(SPHINX) -d build/doctrees/book
 DECK := $(SPHINX) -t deck -d build/doctrees/deck
 
 .PHONY: help serve test site talk talk-pdf doctest gettext lint check bench \
-	conformance lock clean
+	soak conformance lock clean
 .DELETE_ON_ERROR:
 
 help: # list the verbs
@@ -73,9 +75,13 @@ conformance: .venv/test # run greenlet's own tests on layer 1, on every Python
 	@$(BIN)/python tests/conformance/greenlet.py
 	@$(BIN)/python tests/on_every_python.py tests/conformance/greenlet.py
 
-bench: .venv/test # measure what switching and waiting cost
+bench: .venv/test # measure what switching, waiting and echoing cost
 	@$(BIN)/python tests/bench/cost.py
 	@$(BIN)/python tests/bench/greenlet.py
+	@$(BIN)/python tests/bench/loop.py
+
+soak: .venv/test # run servers and clients for SECONDS=600, and see what is left
+	@$(BIN)/python tests/soak.py --impl $(IMPL) --seconds $(SECONDS)
 
 lock: .venv/test # renew the exact versions in requirements.lock
 	@$(PIP) install --quiet uv

@@ -1,14 +1,16 @@
-"""The directive ``{bench}``: what tests/bench/greenlet.py measured.
+"""The directive ``{bench}``: what the benches of tests/bench/ measured.
 
 ``{bench} switch`` and ``{bench} life`` set our greenlet among all that can
 stand in its place, ``{bench} gain`` sets it beside the greenlet package, and
 ``{bench} depth`` tells what becomes of both as the stack gets deeper.
+These are of tests/bench/greenlet.py; loops.py has those of the other layers.
 """
 
 from math import ceil, floor, log10
 
 from docutils import nodes
 
+import loops
 from cost import LEFT, ROW, WIDTH, Bench, bar, bars, canvas
 from frame import placed
 from swimlane import element, text, word
@@ -198,8 +200,10 @@ class Measured(Bench):
     def run(self):
         """Return a figure, or a sentence where there is no engine."""
         (name,) = self.arguments
+        if name in loops.NAMES:
+            return self.told(lambda: loops.show(self, name), loops.SCRIPT)
         if name not in PICTURES:
-            known = ", ".join(PICTURES)
+            known = ", ".join([*PICTURES, *loops.NAMES])
             raise self.error(f"{{bench}} {name}: take one of {known}")
         measured = self.measured("greenlet")
         if "missing" in measured:

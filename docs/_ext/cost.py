@@ -139,13 +139,19 @@ class Bench(SphinxDirective):
 
     def measured(self, name):
         """Return its figures, or raise an error that names page and line."""
+        return self.told(lambda: figures(name), BENCHES / f"{name}.py")
+
+    def told(self, ask, script):
+        """Return what *ask* gives, or raise what the bench's *script* said."""
         for path in measured_files():
             self.env.note_dependency(str(path))
         try:
-            return figures(name)
+            return ask()
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or error
-            raise self.error(f"tests/bench/{name}.py failed: {said}") from None
+            raise self.error(
+                f"tests/bench/{script.name} failed: {said}"
+            ) from None
 
     def shown(self, svg, name):
         """Return the picture in a figure."""

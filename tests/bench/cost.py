@@ -176,6 +176,20 @@ def measured_with():
     }
 
 
+def processor():
+    """Return the processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return "unnamed processor"
+    names = [
+        line.partition(":")[2].strip()
+        for line in lines
+        if line.startswith("model name")
+    ]
+    return names[0] if names else "unnamed processor"
+
+
 def main(arguments):
     """Do as the module's docstring says."""
     if arguments[:1] == ["--wait-in"]:

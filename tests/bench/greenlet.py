@@ -38,7 +38,7 @@ sys.path.sort(key=str(Path(__file__).parent).__eq__)
 
 import greenlet
 
-from cost import in_thread, measured_with, memory, timed
+from cost import in_thread, measured_with, memory, processor, timed
 from evening.greenlet import ThreadGreenlet, current_thread_greenlet
 
 try:
@@ -572,20 +572,6 @@ def measure(effort):
         },
         "with": measured_with() | {"processor": processor()},
     }
-
-
-def processor():
-    """Return the processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except FileNotFoundError:
-        return "unnamed processor"
-    names = [
-        line.partition(":")[2].strip()
-        for line in lines
-        if line.startswith("model name")
-    ]
-    return names[0] if names else "unnamed processor"
 
 
 # -- Telling them.
