@@ -1,10 +1,12 @@
-"""greenlet's own tests pass on our engine, but for a list of those that can't.
+"""The peers' own tests pass on ours, but for a list of those that can't.
 
-The suite takes 25 seconds; what judges it is tested on made-up outcomes.
+A suite takes 25 seconds; what judges it is tested on made-up outcomes.
 """
 
+import json
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,13 +22,26 @@ HERE = Path(__file__).parent / "conformance"
 RUNNER = HERE / "greenlet.py"
 
 
-@pytest.fixture(scope="module")
-def runner():
-    """The script as a module; under its own name it would be greenlet's."""
-    spec = spec_from_file_location("runner", RUNNER)
+def script(name):
+    """Return a script as a module; its own name may be a package's."""
+    spec = spec_from_file_location(f"run_{name}", HERE / f"{name}.py")
     module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.append(str(HERE))  # the last: here lies a greenlet.py
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(HERE))
     return module
+
+
+@pytest.fixture(scope="module")
+def suite():
+    return script("suite")
+
+
+@pytest.fixture(scope="module")
+def gevents():
+    return script("gevent")
 
 
 def test_greenlets_own_tests_end_as_the_list_says():
@@ -43,61 +58,148 @@ def test_greenlets_own_tests_end_as_the_list_says():
 @pytest.mark.parametrize(
     ("outcome", "complaint"),
     [
-        (["passed", ""], "one is passed: take it out of left_out.toml"),
-        (["skipped", "why"], "one is skipped: take it out of left_out.toml"),
-        (None, "one is not there: take it out of left_out.toml"),
+        (["passed", ""], "one is passed: take it out of the list"),
+        (["skipped", "why"], "one is skipped: take it out of the list"),
+        (None, "one is not there: take it out of the list"),
         (["failed", "other"], "one failed:\nother"),
     ],
 )
-def test_a_listed_test_must_fail_as_the_list_says(runner, outcome, complaint):
+def test_a_listed_test_must_fail_as_the_list_says(suite, outcome, complaint):
     tests = {"one": outcome} if outcome else {}
-    assert list(runner.verdict(tests, {"one": "this"})) == [complaint]
+    assert list(suite.verdict(tests, {"one": "this"})) == [complaint]
     assert (
-        list(runner.verdict({"one": ["failed", "this"]}, {"one": "is"})) == []
+        list(suite.verdict({"one": ["failed", "this"]}, {"one": "is"})) == []
     )
 
 
-def test_any_other_test_must_not_fail(runner):
+def test_any_other_test_must_not_fail(suite):
     tests = {"one": ["failed", "this"], "two": ["passed", ""]}
-    assert list(runner.verdict(tests, {})) == ["one failed:\nthis"]
-    counts = runner.count(tests, {})
+    assert list(suite.verdict(tests, {})) == ["one failed:\nthis"]
+    counts = suite.count(tests, {})
     assert (counts["passed"], counts["failed"]) == (1, 1)
 
 
-@pytest.mark.parametrize("wrong", ["", "the process ended with status -11"])
-def test_a_test_that_did_not_end_has_failed(runner, tmp_path, wrong):
-    report, log = tmp_path / "report", tmp_path / "log"
-    report.write_text(
-        '["one", "found", ""]\n["two", "found", ""]\n'
-        '["one", "started", ""]\n["one", "passed", ""]\n'
-        '["two", "started", ""]\n',
-        "utf-8",
+@pytest.fixture
+def report(tmp_path):
+    """A function that writes a report and what the process said."""
+
+    def write(*lines):
+        path, log = tmp_path / "report", tmp_path / "log"
+        path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+        log.write_text("last words", "utf-8")
+        return path, log
+
+    return write
+
+
+CRASH = "the process ended with status -11"
+
+
+def test_who_began_and_did_not_end_is_to_blame(suite, report):
+    path, log = report(
+        *[(name, "found", "") for name in ("one", "two", "three")],
+        *[("one", what, "") for what in ("started", "passed")],
+        ("two", "started", ""),
     )
-    log.write_text("last words", "utf-8")
-    tests = runner.outcomes("module", report, wrong, log)
+    tests, left = suite.outcomes("module", path, CRASH, log)
     assert tests.pop("one") == ["passed", ""]
-    assert tests.pop("two") == ["failed", wrong or "it did not run"]
-    crash = {"module": ["failed", f"{wrong}\nlast words"]} if wrong else {}
-    assert tests == crash
+    assert tests == {"two": ["failed", f"{CRASH}\nlast words"]}
+    assert left == ["three"]
 
 
-def test_a_subtest_that_fails_fails_its_test(runner, tmp_path):
-    report, log = tmp_path / "report", tmp_path / "log"
-    report.write_text(
-        '["one", "failed", "why"]\n["one", "passed", ""]\n', "utf-8"
+def test_where_no_test_is_to_blame_the_module_is(suite, report):
+    path, log = report(("one", "found", ""))
+    tests, left = suite.outcomes("module", path, CRASH, log)
+    assert tests == {"module": ["failed", f"{CRASH}\nlast words"]}
+    assert left == ["one"]
+
+
+def test_who_had_no_turn_gets_another_one(suite, monkeypatch):
+    turns = iter(
+        [
+            ({"one": ["failed", "it hung"]}, ["two", "three"]),
+            ({"two": ["passed", ""]}, ["three"]),
+            ({}, ["three"]),
+        ]
     )
-    log.write_text("", "utf-8")
-    tests = runner.outcomes("module", report, "", log)
-    assert tests == {"one": ["failed", "why"]}
+    monkeypatch.setattr(suite, "run_once", lambda *_: next(turns))
+    assert suite.run_module("suite", "module", {}) == {
+        "one": ["failed", "it hung"],
+        "two": ["passed", ""],
+        "three": ["failed", "it did not run"],
+    }
 
 
-def test_a_name_is_listed_once_and_with_a_reason(runner):
-    groups = runner.tomllib.loads(
-        (HERE / "left_out.toml").read_text("utf-8")
-    ).values()
-    names = [name for group in groups for name in group["tests"]]
+def test_a_subtest_that_fails_fails_its_test(suite, report):
+    path, _ = report(("one", "failed", "why"), ("one", "passed", ""))
+    assert suite.read(path) == {"one": ["failed", "why"]}
+
+
+def greenlets_list():
+    text = (HERE / "left_out.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def gevents_list():
+    return tomllib.loads((HERE / "gevent.toml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "groups", [greenlets_list(), gevents_list()["left_out"]]
+)
+def test_a_name_is_listed_once_and_with_a_reason(groups):
+    names = [name for group in groups.values() for name in group["tests"]]
     assert sorted(names) == sorted(set(names))
-    assert all(group["reason"] and group["says"] for group in groups)
+    assert all(g["reason"] and g["says"] for g in groups.values())
+
+
+# -- gevent's tests are judged by what gevent itself makes of them
+
+
+def test_each_file_of_gevents_suite_is_ours_or_somebody_elses(gevents):
+    listed = gevents_list()
+    there = [path.stem for path in gevents.FOLDER.glob("test__*.py")]
+    names = [
+        f"test__{name}"
+        for part in ("files", "others")
+        for group in listed[part].values()
+        for name in group
+    ]
+    assert sorted(names) == sorted(there)
+
+
+PASSED, SKIPPED = ["passed", ""], ["skipped", "not here"]
+
+
+@pytest.mark.parametrize("outcome", [SKIPPED, ["failed", "it is late"]])
+@pytest.mark.parametrize("ours", [PASSED, SKIPPED, ["failed", "why"]])
+def test_what_gevent_does_not_pass_is_not_judged(gevents, outcome, ours):
+    tests = gevents.judged({"a.one": outcome}, {"a.one": ours})
+    assert tests == {"a.one": ["skipped", outcome[1]]}
+
+
+def test_what_gevent_passes_we_must_pass_and_not_skip(gevents):
+    theirs = {"a.one": PASSED, "a.two": PASSED, "a.three": PASSED}
+    assert gevents.judged(theirs, {"a.one": PASSED, "a.two": SKIPPED}) == {
+        "a.one": PASSED,
+        "a.two": ["failed", "skipped: not here"],
+        "a.three": ["failed", "it is not there"],
+    }
+
+
+def test_a_module_of_ours_that_cannot_begin_fails_all_its_tests(gevents):
+    theirs = {"a.one": PASSED, "a.two": PASSED, "b.one": PASSED}
+    ours = {"a": ["failed", "no such name"], "b.one": PASSED}
+    assert gevents.judged(theirs, ours) == {
+        "a.one": ["failed", "no such name"],
+        "a.two": ["failed", "no such name"],
+        "b.one": PASSED,
+    }
+
+
+def test_a_process_of_ours_that_ends_badly_is_told_of(gevents):
+    ours = {"a.one": PASSED, "a": ["failed", CRASH]}
+    assert gevents.judged({"a.one": PASSED}, ours)["a"] == ["failed", CRASH]
 
 
 # -- What is tested is what is named
@@ -116,7 +218,7 @@ def test_the_alias_refuses_another_engine_than_was_asked_for():
     assert "the engine is 'slice', and '' was asked for" in child.stderr
 
 
-def test_children_of_the_suite_get_the_alias_too(runner):
+def test_children_of_the_suite_get_the_alias_too(suite):
     need(find_spec("evening._slice"), "evening's own engine")
     grandchild = "import greenlet; print(greenlet.greenlet.__module__)"
     child = subprocess.run(
@@ -125,7 +227,7 @@ def test_children_of_the_suite_get_the_alias_too(runner):
             "import subprocess, sys; subprocess.run("
             f"[sys.executable, '-c', {grandchild!r}], check=True)"
         ],
-        env=runner.environment("slice"),
+        env=suite.environment(ours=True, EVENING_ENGINE="slice"),
         capture_output=True,
         text=True,
         check=True,

@@ -1,26 +1,37 @@
-"""Run one module of greenlet's suite; write what becomes of each test.
+"""Run one module of a suite; write what becomes of each test.
+
+    one_module.py SUITE MODULE REPORT [TEST ...]
 
 Each line of the report is a test's name, an outcome, and why.  A test whose
-last line says "found" or "started" had no chance to end.
+last line says "started" did not end, one that is only "found" had no turn.
+A module without tests is one itself: that it can be imported.
 """
 
 import json
 import sys
 import unittest
 
-SUITE = "greenlet.tests."
+NO_MODULE = "unittest.loader._FailedTest."  # it can't be imported
 
 
 class Report(unittest.TestResult):
     """Write each outcome as it comes: the next test may crash."""
 
-    def __init__(self, path):
+    def __init__(self, suite, module, path):
         super().__init__()
+        self.suite, self.module = suite, module
         self.out = open(path, "w", encoding="utf-8")  # noqa: SIM115
 
+    def name(self, test):
+        if test.id().startswith(NO_MODULE):
+            return self.module
+        return test.id().removeprefix(self.suite)
+
     def write(self, test, outcome, why=""):
-        line = [test.id().removeprefix(SUITE), outcome, why]
-        print(json.dumps(line), file=self.out, flush=True)
+        self.line(self.name(test), outcome, why)
+
+    def line(self, *words):
+        print(json.dumps(words), file=self.out, flush=True)
 
     def startTest(self, test):  # noqa: N802
         super().startTest(test)
@@ -57,12 +68,18 @@ def each(tests):
             yield one
 
 
-def main(module, path):
-    tests = unittest.defaultTestLoader.loadTestsFromName(SUITE + module)
-    report = Report(path)
-    for test in each(tests):
+def main(suite, module, path, *chosen):
+    loaded = unittest.defaultTestLoader.loadTestsFromName(suite + module)
+    report = Report(suite, module, path)
+    tests = list(each(loaded))
+    if chosen:
+        tests = [test for test in tests if report.name(test) in chosen]
+        loaded = unittest.TestSuite(tests)
+    for test in tests:
         report.write(test, "found")
-    tests.run(report)
+    loaded.run(report)
+    if not tests:
+        report.line(module, "passed", "")
 
 
 if __name__ == "__main__":
