@@ -71,9 +71,11 @@ lint: .venv/test # check form: style, types, layers, spelling, workflows
 
 check: lint test # all of it: what CI runs
 
-conformance: .venv/test # run greenlet's own tests on layer 1, on every Python
+conformance: .venv/test # run greenlet's and gevent's own tests, on every Python
 	@$(BIN)/python tests/conformance/greenlet.py
+	@$(BIN)/python tests/conformance/gevent.py
 	@$(BIN)/python tests/on_every_python.py tests/conformance/greenlet.py
+	@$(BIN)/python tests/on_every_python.py tests/conformance/gevent.py
 
 bench: .venv/test # measure what switching, waiting and echoing cost
 	@$(BIN)/python tests/bench/cost.py

@@ -1,6 +1,7 @@
 """The peers' own tests pass on ours, but for a list of those that can't.
 
-A suite takes 25 seconds; what judges it is tested on made-up outcomes.
+A suite takes some 25 seconds, most of which its tests sleep through; what
+judges it is tested on made-up outcomes.
 """
 
 import json
@@ -19,7 +20,6 @@ import conformance
 from conftest import need
 
 HERE = Path(__file__).parent / "conformance"
-RUNNER = HERE / "greenlet.py"
 
 
 def script(name):
@@ -44,10 +44,14 @@ def gevents():
     return script("gevent")
 
 
-def test_greenlets_own_tests_end_as_the_list_says():
+@pytest.mark.parametrize("peer", ["greenlet", "gevent"])
+def test_a_peers_own_tests_end_as_the_list_says(peer):
     need(find_spec("evening._slice"), "evening's own engine")
     child = subprocess.run(
-        [sys.executable, RUNNER], stderr=subprocess.PIPE, text=True
+        [sys.executable, HERE / f"{peer}.py"],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=600,
     )
     assert child.returncode == 0, child.stderr
 
@@ -202,6 +206,24 @@ def test_a_process_of_ours_that_ends_badly_is_told_of(gevents):
     assert gevents.judged({"a.one": PASSED}, ours)["a"] == ["failed", CRASH]
 
 
+def test_what_failed_and_is_not_listed_gets_a_second_turn(
+    gevents, monkeypatch
+):
+    turns = []
+
+    def run_once(suite, module, env, names):
+        turns.append((module, list(names)))
+        return dict.fromkeys(turns[-1][1], PASSED), []
+
+    monkeypatch.setattr(gevents.suite, "run_once", run_once)
+    monkeypatch.setattr(gevents, "left_out", lambda: {"a.listed": "why"})
+    late = ["failed", "it is late"]
+    tests = dict.fromkeys(["b.one", "a.two", "a.one", "a.listed", "c"], late)
+    gevents.run_again(tests, {})
+    assert turns == [("a", ["a.one", "a.two"]), ("b", ["b.one"])]
+    assert [name for name in tests if tests[name] == late] == ["a.listed", "c"]
+
+
 # -- What is tested is what is named
 
 
@@ -239,17 +261,45 @@ def test_children_of_the_suite_get_the_alias_too(suite):
 # -- What the book shows
 
 
-def test_the_table_has_its_heads_translated_and_not_its_figures():
+@pytest.fixture
+def page():
+    """What a table has to know of the directive that draws it."""
     reporter = SimpleNamespace(source="docs/greenlet.md")
-    page = SimpleNamespace(
+    return SimpleNamespace(
         state_machine=SimpleNamespace(reporter=reporter), lineno=1
     )
-    one = {name: name.upper() for name in conformance.COLUMNS.values()}
-    cells = conformance.table(page, [one, one]).findall(nodes.paragraph)
+
+
+def texts(table):
+    return [cell.astext() for cell in table.findall(nodes.paragraph)]
+
+
+def test_the_table_has_its_heads_translated_and_not_its_figures(page):
+    columns = conformance.COLUMNS
+    one = {name: name.upper() for name in columns.values()}
+    cells = conformance.table(page, columns, [one, one]).findall(
+        nodes.paragraph
+    )
     words = [cell.astext() for cell in cells if is_translatable(cell)]
-    assert words == list(conformance.COLUMNS)
+    assert words == list(columns)
+
+
+FIGURES = {"total": 5, "passed": 2, "left_out": 1, "skipped": 2, "failed": 0}
+
+
+def test_a_python_has_a_row_and_the_oldest_comes_first():
+    kept = {name: {"python": f"{name}.1"} for name in ("3.12", "3.9")}
+    assert conformance.by_python(kept) == [kept["3.9"], kept["3.12"]]
+
+
+def test_a_file_has_a_row_with_the_figures_of_the_python_that_runs(page):
+    mine = {"files": {"hub": FIGURES}}
+    rows = conformance.by_file({"2.7": {}, conformance.PYTHON: mine})
+    table = conformance.table(page, conformance.FILE_COLUMNS, rows)
+    heads = ["file", "tests", "passed", "left out", "skipped", "failed"]
+    assert texts(table) == [*heads, "test__hub.py", *"52120"]
 
 
 def test_where_the_engine_is_not_built_there_are_no_counts(monkeypatch):
     monkeypatch.setattr(conformance, "find_spec", lambda name: None)
-    assert conformance.counts() is None
+    assert conformance.counts("gevent") is None

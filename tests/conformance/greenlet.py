@@ -59,7 +59,8 @@ def run_suite(engine):
         reverse=True,  # the longest first: no process waits at the end
     )
     names = [path.stem for path in modules]
-    return suite.run_modules(NAME, names, environment(engine))
+    [tests] = suite.run_modules(NAME, names, environment(engine))
+    return tests
 
 
 def groups(*, pass_otherwise):

@@ -13,7 +13,6 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from platform import python_version
 
@@ -58,12 +57,20 @@ def ask(question, *arguments, env):
 # -- Run
 
 
-def run_modules(suite, modules, env):
-    """Return [outcome, why] of each test of *modules*, by name."""
-    run = partial(run_module, suite, env=env)
-    with ThreadPoolExecutor(2) as pool:
-        parts = pool.map(run, modules)
-        return {name: test for part in parts for name, test in part.items()}
+def run_modules(suite, modules, *envs):
+    """Return, for each of *envs*, [outcome, why] of each test, by name.
+
+    Two processes of each environment run at a time.
+    """
+    jobs = [(module, env) for module in modules for env in envs]
+    with ThreadPoolExecutor(2 * len(envs)) as pool:
+        parts = list(pool.map(lambda job: run_module(suite, *job), jobs))
+    return [merged(parts[n :: len(envs)]) for n in range(len(envs))]
+
+
+def merged(parts):
+    """Return the tests of all *parts*."""
+    return {name: test for part in parts for name, test in part.items()}
 
 
 def run_module(suite, module, env):
