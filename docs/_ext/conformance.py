@@ -1,6 +1,9 @@
-"""The directive ``{conformance}``: how greenlet's own tests end on ours.
+"""The directive ``{conformance}``: how the peers' own tests end on ours.
 
-tests/conformance/greenlet.py runs them, once for each state of the engine,
+It is given a peer, ``greenlet`` (the default) or ``gevent``, and draws a row
+for each Python, or with ``:by-file:`` for each file of the peer's suite.
+
+tests/conformance/PEER.py runs them, once for each state of what is tested,
 and keeps the counts; `make conformance` adds those of other Pythons.  Where
 evening's engine is not built, the page says so.
 """
@@ -10,25 +13,35 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-from frame import placed
+from frame import LIBRARY, placed
 
 ROOT = Path(__file__).parents[2]
-RUNNER = ROOT / "tests/conformance/greenlet.py"
-SHOWN = [
-    ROOT / "lib/evening/_slice.c",
-    ROOT / "lib/evening/greenlet.py",
-    ROOT / "tests/conformance/left_out.toml",
-    ROOT / "build/conformance.json",
-]
+RUNNERS = ROOT / "tests/conformance"
+PYTHON = "{}.{}".format(*sys.version_info)
+#: What the figures of a peer's tests depend on, and where they are kept.
+SHOWN = {
+    "greenlet": [
+        LIBRARY / "greenlet.py",
+        RUNNERS / "left_out.toml",
+    ],
+    "gevent": [
+        *LIBRARY.glob("*.py"),
+        RUNNERS / "gevent.toml",
+    ],
+}
+ALWAYS_SHOWN = [LIBRARY / "_slice.c", ROOT / "build/conformance.json"]
 
-NO_ENGINE = (
-    "Here a table would say how greenlet's own tests end, but evening's own "
-    "engine is not built on the machine that made this page."
-)
+NO_ENGINE = {
+    peer: f"Here a table would say how {peer}'s own tests end, but evening's "
+    "own engine is not built on the machine that made this page."
+    for peer in SHOWN
+}
 #: The heads of the columns, and what the counts call them.
 COLUMNS = {
     "Python": "python",
@@ -39,14 +52,19 @@ COLUMNS = {
     "skipped": "skipped",
     "failed": "failed",
 }
+FILE_COLUMNS = {"file": "file"} | {
+    head: name
+    for head, name in COLUMNS.items()
+    if name not in ("python", "suite")
+}
 
 
-def counts():
+def counts(peer):
     """Return the counts that hold, by Python; None without the engine."""
     if find_spec("evening._slice") is None:
         return None
     child = subprocess.run(
-        [sys.executable, RUNNER, "--kept"],
+        [sys.executable, RUNNERS / f"{peer}.py", "--kept"],
         capture_output=True,
         text=True,
         check=True,
@@ -55,15 +73,28 @@ def counts():
     return json.loads(child.stdout)
 
 
-def table(directive, kept):
-    """Return a table; only the words of its head are the translator's."""
-    texts = [[str(one[name]) for name in COLUMNS.values()] for one in kept]
-    widths = [
-        max(map(len, column)) for column in zip(COLUMNS, *texts, strict=True)
+def by_python(kept):
+    """Return a row for each Python, the oldest first."""
+    return sorted(kept.values(), key=lambda one: release(one["python"]))
+
+
+def by_file(kept):
+    """Return a row for each file; its figures are this Python's."""
+    return [
+        {"file": f"test__{name}.py"} | figures
+        for name, figures in kept[PYTHON]["files"].items()
     ]
-    group = nodes.tgroup(cols=len(COLUMNS))
+
+
+def table(directive, columns, rows):
+    """Return a table; only the words of its head are the translator's."""
+    texts = [[str(one[name]) for name in columns.values()] for one in rows]
+    widths = [
+        max(map(len, column)) for column in zip(columns, *texts, strict=True)
+    ]
+    group = nodes.tgroup(cols=len(columns))
     group += [nodes.colspec(colwidth=width) for width in widths]
-    words = [placed(directive, nodes.paragraph(w, w)) for w in COLUMNS]
+    words = [placed(directive, nodes.paragraph(w, w)) for w in columns]
     group += nodes.thead("", row(words))
     body = [row([nodes.paragraph("", t) for t in line]) for line in texts]
     group += nodes.tbody("", *body)
@@ -76,21 +107,36 @@ def row(cells):
 
 
 class Conformance(SphinxDirective):
-    """``{conformance}`` shows a row for each Python that ran the suite."""
+    """``{conformance} PEER`` shows how the tests of a peer ended."""
+
+    optional_arguments = 1
+    option_spec: ClassVar = {"by-file": directives.flag}
 
     def run(self):
         """Return the table, or one sentence where there is nothing to run."""
-        for path in SHOWN:
+        peer = self.peer()
+        for path in [*SHOWN[peer], *ALWAYS_SHOWN]:
             self.env.note_dependency(str(path))
         try:
-            kept = counts()
+            kept = counts(peer)
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or error
-            raise self.error(f"{RUNNER.name} failed: {said}") from None
+            raise self.error(f"{peer}.py failed: {said}") from None
         if kept is None:
-            return [placed(self, nodes.paragraph(NO_ENGINE, NO_ENGINE))]
-        rows = sorted(kept.values(), key=lambda one: release(one["python"]))
-        return [table(self, rows)]
+            text = NO_ENGINE[peer]
+            return [placed(self, nodes.paragraph(text, text))]
+        if "by-file" in self.options:
+            return [table(self, FILE_COLUMNS, by_file(kept))]
+        return [table(self, COLUMNS, by_python(kept))]
+
+    def peer(self):
+        """Return whose tests are meant; stop where we don't have them."""
+        peer = self.arguments[0] if self.arguments else "greenlet"
+        if peer not in SHOWN:
+            raise self.error(f"no suite of {peer!r}: {' or '.join(SHOWN)}")
+        if peer == "greenlet" and "by-file" in self.options:
+            raise self.error("only gevent's counts are kept by file")
+        return peer
 
 
 def release(version):
