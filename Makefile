@@ -81,6 +81,7 @@ bench: .venv/test # measure what switching, waiting and echoing cost
 	@$(BIN)/python tests/bench/cost.py
 	@$(BIN)/python tests/bench/greenlet.py
 	@$(BIN)/python tests/bench/loop.py
+	@$(BIN)/python tests/bench/ladder.py
 
 soak: .venv/test # run servers and clients for SECONDS=600, and see what is left
 	@$(BIN)/python tests/soak.py --impl $(IMPL) --seconds $(SECONDS)

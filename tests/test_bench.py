@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import ladders
 import loops
 
 BENCHES = Path(__file__).parent / "bench"
@@ -29,8 +30,9 @@ def child(*words, **env):
     )
 
 
-def asked(code, **env):
-    done = child("-P", "-c", f"{ASK}json.dump({code}, sys.stdout)", **env)
+def asked(code, module="loop", **env):
+    ask = f"{ASK}import {module}; json.dump({code}, sys.stdout)"
+    done = child("-P", "-c", ask, **env)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -61,6 +63,42 @@ def test_everybody_is_measured_or_named_as_missing(quick):
 def test_the_bench_of_layer_1_runs():
     done = child(BENCHES / "greenlet.py", "--quick")
     assert done.returncode == 0, done.stderr
+
+
+def test_every_rung_is_measured_or_named_as_missing():
+    done = child(BENCHES / "ladder.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    rungs = asked("list(ladder.RUNGS)", module="ladder")
+    for name in rungs:
+        measured = re.search(rf"^  {re.escape(name)}  +\d", done.stdout, re.M)
+        assert measured or f"\n{name} is left out: " in done.stdout, name
+
+
+def test_a_step_counts_the_median_of_the_differences_of_the_rounds():
+    rounds = [
+        {"edge": before, "remember": after}
+        for before, after in [(9, 8), (7, 1), (9, 7)]
+    ]
+    saved = asked(f"ladder.saved({rounds}, ladder.CLIMB)", module="ladder")
+    assert saved == {"remember": 2}
+
+
+def test_every_rung_has_a_name_in_the_book():
+    told = {name for _, rungs in ladders.CHARTS.values() for name in rungs}
+    assert set(asked("list(ladder.RUNGS)", module="ladder")) == told
+
+
+def test_a_chart_leaves_out_the_rung_that_is_missing():
+    measured = {
+        "current": True,
+        "medians": {"gevent": 9, "shipped": 4},
+        "saved": {"shipped": -1.5},
+    }
+    words = [*ladders.chart("ladder", measured).itertext()]
+    assert "4.0 µs (+1.5)" in words
+    assert "on our own engine" not in words
+    measured["medians"].pop("shipped")
+    assert ladders.chart("ladder", measured) is None
 
 
 def test_who_can_not_be_built_is_named(tmp_path):

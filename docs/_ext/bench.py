@@ -3,13 +3,16 @@
 ``{bench} switch`` and ``{bench} life`` set our greenlet among all that can
 stand in its place, ``{bench} gain`` sets it beside the greenlet package, and
 ``{bench} depth`` tells what becomes of both as the stack gets deeper.
-These are of tests/bench/greenlet.py; loops.py has those of the other layers.
+These are of tests/bench/greenlet.py; loops.py has those of the other layers,
+and ladders.py those that tell where the time of one round trip goes.
 """
 
+import functools
 from math import ceil, floor, log10
 
 from docutils import nodes
 
+import ladders
 import loops
 from cost import LEFT, ROW, WIDTH, Bench, bar, bars, canvas
 from frame import placed
@@ -200,10 +203,13 @@ class Measured(Bench):
     def run(self):
         """Return a figure, or a sentence where there is no engine."""
         (name,) = self.arguments
-        if name in loops.NAMES:
-            return self.told(lambda: loops.show(self, name), loops.SCRIPT)
+        for others in loops, ladders:
+            if name in others.NAMES:
+                return self.told(
+                    functools.partial(others.show, self, name), others.SCRIPT
+                )
         if name not in PICTURES:
-            known = ", ".join([*PICTURES, *loops.NAMES])
+            known = ", ".join([*PICTURES, *loops.NAMES, *ladders.NAMES])
             raise self.error(f"{{bench}} {name}: take one of {known}")
         measured = self.measured("greenlet")
         if "missing" in measured:

@@ -4,7 +4,8 @@ Charts: ``{bench} echo`` and ``{bench} tcp`` set our echoes among others',
 ``{bench} hub`` what tasks cost and ``{bench} waits`` what those take that
 wait.  Tables, with all who took part: ``{bench} round-trips``,
 ``{bench} servers``, ``{bench} tasks``; ``{bench} targets`` says what was to
-be reached, and ``{bench} with`` where the figures come from.
+be reached, ``{bench} missed`` what was not, and ``{bench} with`` where the
+figures come from.
 """
 
 import functools
@@ -87,10 +88,10 @@ OLD = "another version of the library than this one"
 
 
 @functools.cache
-def figures():
+def figures(script=SCRIPT):
     """Return what the bench measured on this machine."""
     child = subprocess.run(
-        [sys.executable, SCRIPT, "--kept"],
+        [sys.executable, script, "--kept"],
         capture_output=True,
         text=True,
         check=True,
@@ -219,6 +220,14 @@ def targets(measured):
     return head, [aim(one) for one in measured["targets"]]
 
 
+def missed(measured):
+    """Return a row for each target that was measured and not reached."""
+    head, _ = targets(measured)
+    missed = [one for one in measured["targets"] if one["reached"] is False]
+    none = [Word("none, on this machine"), *[NOTHING] * (len(head) - 1)]
+    return head, [aim(one) for one in missed] or [none]
+
+
 def aim(one):
     """Return a target's row."""
     bound = "at most" if one["most"] else "at least"
@@ -255,6 +264,7 @@ TABLES = {
     "servers": servers,
     "tasks": by_peer(*TASKS),
     "targets": targets,
+    "missed": missed,
     "with": with_what,
 }
 
