@@ -28,6 +28,7 @@ from faults import (
     read,
     reset,
     resident,
+    spare_references,
 )
 
 CLIENTS, SLEEPERS, TALKERS, THREADS = 200, 50, 50, 2
@@ -312,6 +313,7 @@ class Soak:
     def run(self, seconds, every):
         """Run for so long; return what was held at each report."""
         self.lib.sleep(0)  # the hub is a greenlet, and begins here
+        spare_references(self.lib)
         before, samples = self.holds(), []
         begin = time.monotonic()
         self.start()

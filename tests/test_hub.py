@@ -462,6 +462,7 @@ def test_a_link_is_called_by_the_hub(impl, hub, log):
 def test_a_link_to_a_finished_task_is_called(impl, log):
     task = impl.spawn(lambda: None)
     task.join()
+    impl.sleep(0)  # all who waited have been told
     task.rawlink(log.append)
     impl.sleep(0)
     assert log == [task]

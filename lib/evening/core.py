@@ -364,7 +364,7 @@ class ANFD:
         """Know nothing of the file that the number had before."""
         self.reify = True
         for end in self.read, self.write:
-            end.ready, end.armed, end.deadline = True, False, None
+            end.ready, end.armed = True, False
 
     def wanted(self, edge: bool) -> int:
         """Return what the kernel is to report."""
@@ -757,11 +757,17 @@ class Loop:
         if self._evpipe and not anfd.watchers:
             if anfd.events:
                 self._backend.modify(anfd.fd, anfd.events, 0)
+            anfd.events = 0
+            anfd.renew()
+            for end in anfd.read, anfd.write:
+                if end.timer is not None:
+                    end.timer.stop()
             self._fdchanges.discard(anfd)
             self._anfds.pop(anfd.fd, None)
 
     def fd_change(self, anfd: ANFD) -> None:
         """See what the kernel is to report of it, before it is asked."""
+        self._anfds[anfd.fd] = anfd
         self._fdchanges.add(anfd)
 
     def alarm(self, seconds: float, one: Any) -> list[Any]:

@@ -6,7 +6,7 @@ the hub calls linkable: they keep a list of those who want to be told.
 
 from typing import Any
 
-from .hub import AbstractLinkable, ExcInfo, Timeout, sleep
+from .hub import AbstractLinkable, ExcInfo, Timeout, limit, sleep
 
 __all__ = ["AsyncResult", "Event"]
 
@@ -103,7 +103,7 @@ class AsyncResult(AbstractLinkable):
         if not self.ready():
             if not block:
                 raise Timeout()
-            with Timeout.start_new(timeout):
+            with limit(timeout):
                 self._wait_core()
         if self.successful():
             return self._value

@@ -1,7 +1,7 @@
 """Layer 3: where greenlets and the loop meet.
 
 The hub is the greenlet that runs the loop.  Whoever must wait starts a
-watcher whose callback will switch back to it, and switches to the hub.
+watcher whose callback will switch back to it, and lets the next one run.
 Everything else here is made of that one move.
 """
 
@@ -14,7 +14,7 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -85,6 +85,9 @@ class HubDestroyed(GreenletExit):
     """What ends the hub itself; see :meth:`Hub.destroy`."""
 
 
+hub_idents = itertools.count(1)
+
+
 class Hub(greenlet):
     """The greenlet that runs the loop, one in each thread.
 
@@ -94,10 +97,10 @@ class Hub(greenlet):
 
     __slots__ = (
         "_free_idents",
-        "_ident",
         "_idents",
         "_stream",
         "loop",
+        "minimal_ident",
         "thread_ident",
     )
 
@@ -119,7 +122,7 @@ class Hub(greenlet):
         self.loop.error_handler = self
         self.loop.home = functools.partial(greenlet.switch, self)
         self.thread_ident = threading.get_ident()
-        self._ident: int | None = None
+        self.minimal_ident = next(hub_idents)
         self._stream: Any = DEFAULT
         self._idents, self._free_idents = itertools.count(), list[int]()
 
@@ -165,11 +168,13 @@ class Hub(greenlet):
 
     def cancel_wait(
         self,
-        watcher: Watcher,
+        watcher: Watcher | None,
         error: BaseException,
         close_watcher: bool = False,
     ) -> None:
         """Raise *error* in the greenlet that waits for *watcher*, if any."""
+        if watcher is None:
+            return
         self.loop.run_callback(
             self._cancel_wait, watcher, error, close_watcher
         )
@@ -263,13 +268,6 @@ class Hub(greenlet):
     @exception_stream.setter
     def exception_stream(self, stream: TextIO | None) -> None:
         self._stream = stream
-
-    @property
-    def minimal_ident(self) -> int:
-        """A small number, as a greenlet has."""
-        if self._ident is None:
-            self._ident = self._get_ident(self)
-        return self._ident
 
     def _get_ident(self, one):
         idents = self._free_idents
@@ -514,6 +512,14 @@ class Timeout(BaseException):
         return text + (" (silent)" if silent else f": {self.exception}")
 
 
+NO_LIMIT: Any = nullcontext()
+
+
+def limit(timeout: Any) -> Any:
+    """Return what to enter for a wait of at most *timeout* seconds."""
+    return NO_LIMIT if timeout is None else Timeout.start_new(timeout)
+
+
 def with_timeout(seconds: Any, function: Run, *args: Any, **kwds: Any) -> Any:
     """Return what *function* returns, unless it takes over *seconds*.
 
@@ -568,7 +574,7 @@ class AbstractLinkable:
         hub = self.hub
         if hub.loop is not None:  # else nobody is left to tell
             self._notifying = True
-            if hub.parent is main_greenlet():
+            if hub.thread_ident == threading.get_ident():
                 hub.loop.run_callback(self._notify_links)
             else:  # another thread brings the news
                 hub.loop.run_callback_threadsafe(self._notify_links)
@@ -590,7 +596,7 @@ class AbstractLinkable:
         """Wait for the news; return whether it came in *timeout* seconds."""
         waiter = Waiter()
         self.rawlink(waiter.switch)
-        with Timeout.start_new(timeout) as alarm:
+        with limit(timeout) as alarm:
             try:
                 if self.hub is not waiter.hub:
                     raise InvalidThreadUseError(
@@ -753,6 +759,7 @@ class Greenlet(greenlet, AbstractLinkable):
         """Wait for the end; where the block failed, bring it about."""
         if typ is not None:
             self.kill((typ, value, tb))
+            return
         try:
             self.join()
         finally:
@@ -761,7 +768,7 @@ class Greenlet(greenlet, AbstractLinkable):
     @property
     def name(self) -> str:
         """What it is called in messages; anybody may name it anew."""
-        return self._name or f"{type(self).__name__}-{self.minimal_ident}"
+        return self._name or f"Greenlet-{self.minimal_ident}"
 
     @name.setter
     def name(self, name: str) -> None:
@@ -830,7 +837,7 @@ class Greenlet(greenlet, AbstractLinkable):
         if not self._ready:
             if not block:
                 raise Timeout()
-            with Timeout.start_new(timeout):
+            with limit(timeout):
                 self._wait_core()
         if self.exc_info is not None:
             _, error, tb = self.exc_info
@@ -866,10 +873,10 @@ class Greenlet(greenlet, AbstractLinkable):
             exception = (exception,)
         if greenlet.__bool__(self):
             self.hub.loop.run_callback(kill_now, self, *exception)
+            if block:
+                self.join(timeout)
         else:
-            self.throw(*exception)
-        if block:
-            self.join(timeout)
+            self.throw(*exception)  # it never began: that is its end
 
 
 def kill_now(victim, *throw_args):
@@ -1063,7 +1070,14 @@ class signal:
             raise TypeError(f"handler must be callable, not {handler!r}")
         self.hub = get_hub()
         self.watcher = self.hub.loop.signal(signalnum, ref=False)
-        self.watcher.start(functools.partial(spawn, handler, *args, **kwargs))
+        self._call = functools.partial(handler, *args, **kwargs)
+        self.watcher.start(spawn, self._handle)
+
+    def _handle(self):
+        try:
+            self._call()
+        except BaseException:  # as from a handler of Python's own
+            self.hub.handle_error(None, *sys.exc_info())
 
     @property
     def ref(self) -> bool:

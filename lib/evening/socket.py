@@ -254,7 +254,7 @@ class socket(_socket.socket):
             sent = send(self, data, flags)
         except BlockingIOError:
             sent = 0
-        if sent != len(data) or type(data) is not bytes:
+        if type(data) is not bytes or sent != len(data):
             self._send_rest(data, sent, flags)
 
     def _send_rest(self, data, sent, flags):
