@@ -246,6 +246,8 @@ def test_search_finds_without_a_server(open_page):
 def test_pages_work_from_the_file_system(open_page):
     page = open_page("en/index.html", base=f"{SITE.as_uri()}/")
     page.click(".next-page")
+    page.wait_for_url("**/why.html")
+    page.locator("h1").wait_for()
     assert page.locator("h1").count() == 1
     assert page.faults == []
 

@@ -45,7 +45,7 @@ class Effort(NamedTuple):
 
 LONG = Effort(rounds=9, trips=20_000)
 #: For a book that is built where nobody has measured.
-BRIEF = Effort(rounds=3, trips=6_000)
+BRIEF = Effort(rounds=2, trips=5_000)
 QUICK = Effort(rounds=1, trips=CONNECTIONS)
 
 

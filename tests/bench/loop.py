@@ -78,7 +78,7 @@ class Effort(NamedTuple):
 
 #: For a book that is built where nobody has measured.
 BRIEF = Effort(
-    rounds=3,
+    rounds=2,
     memory_rounds=1,
     trips=4_000,
     switches=30_000,
