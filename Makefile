@@ -34,8 +34,10 @@ serve: .venv/book # build book and deck, serve them, rebuild on save (PORT=8000)
 		docs build/serve
 
 test: .venv/test build/vnu.jar doctest gettext site # prove every line of it
-	@$(BIN)/python -m pytest
-	@$(BIN)/python tests/on_every_python.py
+	@$(BIN)/python tests/on_every_python.py > build/every_python.log 2>&1 & \
+	others=$$!; $(BIN)/python -m pytest; ours=$$?; \
+	wait $$others; theirs=$$?; cat build/every_python.log; \
+	exit $$((ours + theirs))
 
 doctest: .venv/book # run every snippet that book and deck show
 	@$(BOOK) -b doctest docs build/doctest/book
