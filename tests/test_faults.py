@@ -5,6 +5,7 @@ evening, and on evening's portable backend (``poll``).  gevent is the oracle:
 what fails there we have taught wrongly, but for a list.
 """
 
+import errno
 import functools
 import os
 import subprocess
@@ -78,7 +79,7 @@ def start(*command):
     return RUNS.submit(run, *command)
 
 
-def run(*command):
+def run(*command, again=True):
     """Return a script's exit status, and what it said."""
     try:
         child = subprocess.run(
@@ -91,6 +92,12 @@ def run(*command):
         )
     except subprocess.TimeoutExpired as error:
         return "no end", (error.stdout or b"").decode("utf-8", "replace")
+    except OSError as error:
+        # Many threads start children here, and now and then a kernel says
+        # of a good command that its address is bad; nothing has run then.
+        if error.errno != errno.EFAULT or not again:
+            raise
+        return run(*command, again=False)
     return child.returncode, child.stdout
 
 
