@@ -122,8 +122,12 @@ def waits(finally_=lambda: None):
 
 
 def resident():
-    """Return the most memory that the process has had, in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Return the memory that the process now has, in KiB.
+
+    The most that it has had would be its parent's, which it begins with.
+    """
+    with open("/proc/self/statm") as pages:
+        return int(pages.read().split()[1]) * resource.getpagesize() // 1024
 
 
 # -- Recursion.

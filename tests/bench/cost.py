@@ -113,7 +113,7 @@ def time_of_switch():
 
 def wait_in(kind):
     """Print the kilobytes that each of many waiting ones takes."""
-    before = memory()
+    before = resident()
     if kind == "greenlet":
         main = getcurrent()
 
@@ -123,22 +123,25 @@ def wait_in(kind):
         waiting = [greenlet(wait) for _ in range(WAITERS)]
         for one in waiting:
             one.switch()
-        print((memory() - before) / WAITERS)
+        print((resident() - before) / WAITERS)
         return
     gate = threading.Event()
     threads = [threading.Thread(target=gate.wait) for _ in range(WAITERS)]
     for one in threads:
         one.start()
-    print((memory() - before) / WAITERS)
+    print((resident() - before) / WAITERS)
     gate.set()
     for one in threads:
         one.join()
 
 
-def memory():
-    """Return the largest memory this process has had, in kilobytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / 1024 if sys.platform == "darwin" else most
+def resident():
+    """Return the kilobytes of memory that this process now has."""
+    try:
+        pages = Path("/proc/self/statm").read_text("utf-8").split()[1]
+    except FileNotFoundError:  # a Mac: the most that it ever had
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(pages) * resource.getpagesize() / 1024
 
 
 def memory_of_wait():

@@ -38,7 +38,7 @@ sys.path.sort(key=str(Path(__file__).parent).__eq__)
 
 import greenlet
 
-from cost import in_thread, measured_with, memory, processor, timed
+from cost import in_thread, measured_with, processor, resident, timed
 from evening.greenlet import ThreadGreenlet, current_thread_greenlet
 
 try:
@@ -63,7 +63,9 @@ class Effort(NamedTuple):
     dropped: int = 1_000_000
 
 
-QUICK = Effort(rounds=2, seconds=0.001, children=1, waiting=500, dropped=5_000)
+QUICK = Effort(
+    rounds=2, seconds=0.001, children=1, waiting=2_000, dropped=5_000
+)
 
 
 class Engine(NamedTuple):
@@ -316,15 +318,6 @@ WAITS = {
 }
 #: A tenth of the others will do, and not every system allows more threads.
 FEWER = ["twin", "thread"]
-
-
-def resident():
-    """Return the kilobytes of memory that this process now has."""
-    try:
-        pages = Path("/proc/self/statm").read_text("utf-8").split()[1]
-    except FileNotFoundError:
-        return memory()
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
 def kilobytes_of_wait(name, count):
