@@ -1249,13 +1249,13 @@ def test_with_timeout_swallows_no_other_alarm(impl):
 PROGRAMS = {
     "Ctrl-C while all sleep is raised in the main greenlet": (
         """
-        import os, signal, threading, time, {impl}
+        import os, signal, threading, {impl}
         signal.signal(signal.SIGINT, signal.default_int_handler)
         def press():
-            time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGINT)
         other = {impl}.spawn({impl}.sleep, 30)
-        threading.Thread(target=press).start()
+        presser = threading.Thread(target=press)
+        {impl}.get_hub().loop.run_callback(presser.start)
         try:
             {impl}.sleep(30)
         except KeyboardInterrupt:
