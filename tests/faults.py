@@ -1208,8 +1208,8 @@ def rounds_of(lib):
     return ROUNDS[lib.__name__]
 
 
-def beside(lib, spin, rounds=20):
-    """Echo beside *spin*, which counts; return the counts of each wait."""
+def served_beside(lib, spin, rounds=20):
+    """Echo beside *spin*, which counts; each echo comes after few rounds."""
     sys.setswitchinterval(1e-5)
     counts, left, right = [], *pair(lib)
     server = lib.spawn(echo, left)
@@ -1223,7 +1223,8 @@ def beside(lib, spin, rounds=20):
         counts.append(spun[0] - before)
     right.close()
     ended_well(lib, server)
-    return counts
+    # Two waits each: the server's and ours.
+    assert max(counts) <= 2 * rounds_of(lib), counts
 
 
 @scenario
@@ -1234,13 +1235,10 @@ def input_beside_a_spinner_is_served_within_a_few_rounds(lib):
             lib.sleep(0)
 
     stop = []
-    counts = beside(lib, lambda spun: lib.spawn(spinner, spun))
-    # Two waits each: the server's and ours.
-    assert max(counts) <= 2 * rounds_of(lib), counts
+    served_beside(lib, lambda spun: lib.spawn(spinner, spun))
     # Nine more, uncounted: a round is a round.
     more = [lib.spawn(spinner, [0]) for _ in range(9)]
-    counts = beside(lib, lambda spun: lib.spawn(spinner, spun))
-    assert max(counts) <= 2 * rounds_of(lib), counts
+    served_beside(lib, lambda spun: lib.spawn(spinner, spun))
     stop.append(True)
     ended_well(lib, *more)
 
@@ -1253,8 +1251,7 @@ def input_beside_endless_births_is_served(lib):
             lib.spawn(breed, spun)
 
     stop = []
-    counts = beside(lib, lambda spun: lib.spawn(breed, spun))
-    assert max(counts) <= 2 * rounds_of(lib), counts
+    served_beside(lib, lambda spun: lib.spawn(breed, spun))
     stop.append(True)
     lib.sleep(0)
 
@@ -1275,8 +1272,7 @@ def input_beside_two_that_wake_each_other_is_served(lib):
         ping.set()
 
     stop = []
-    counts = beside(lib, start)
-    assert max(counts) <= 2 * rounds_of(lib), counts
+    served_beside(lib, start)
     stop.append(True)
     turn(lib)
 
@@ -1291,8 +1287,7 @@ def a_callback_that_queues_itself_lets_input_in(lib):
             loop.run_callback(again, spun)
 
     stop = []
-    counts = beside(lib, lambda spun: loop.run_callback(again, spun))
-    assert max(counts) <= 2 * rounds_of(lib), counts
+    served_beside(lib, lambda spun: loop.run_callback(again, spun))
     stop.append(True)
     lib.sleep(0)
 

@@ -645,17 +645,13 @@ class Loop:
                 self.fd_change(anfd)
             self.handle_error(None, *sys.exc_info())
             return
-        anfds, append = self._anfds, self.queue.append
         for fd, mask in reports:
-            anfd = anfds.get(fd)
+            anfd = self._anfds.get(fd)
             if anfd is None:  # it was closed, and a copy of it is open
                 continue
             end = anfd.read
             if mask == IN and end.armed:  # by far the most frequent
-                end.ready = True
-                if (waiter := end.waiter) is not None:
-                    append(waiter)
-                    end.waiter = None
+                end.fire()
             else:
                 self._fd_event(anfd, mask)
 
@@ -767,7 +763,7 @@ class Loop:
 
     def fd_change(self, anfd: ANFD) -> None:
         """See what the kernel is to report of it, before it is asked."""
-        self._anfds[anfd.fd] = anfd
+        self._anfds[anfd.fd] = anfd  # we may have forgotten it meanwhile
         self._fdchanges.add(anfd)
 
     def alarm(self, seconds: float, one: Any) -> list[Any]:

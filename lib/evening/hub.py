@@ -717,9 +717,7 @@ class Greenlet(greenlet, AbstractLinkable):
     def start(self) -> None:
         """Have the hub switch here in its next turn."""
         if self._start_event is None and not self._ready:
-            loop = self.hub.loop
-            self._start_event = Callback(loop, self.switch, ())
-            loop.queue.append(self._start_event)
+            self._start_event = self.hub.loop.run_callback(self.switch)
 
     def start_later(self, seconds: float) -> None:
         """Have the hub switch here in *seconds*."""
@@ -804,8 +802,7 @@ class Greenlet(greenlet, AbstractLinkable):
         if error is not None:
             self.exc_info = type(error), error, error.__traceback__
         self._target, self.args, self.kwargs = None, (), NOTHING
-        if self._links:
-            self._check_and_notify()
+        self._check_and_notify()
 
     def link(self, callback: Link, SpawnedLink: Any = SpawnedLink) -> None:
         """Call ``callback(self)`` at the end, in a greenlet of its own."""
@@ -915,7 +912,7 @@ def killall(
     for victim in victims:
         kill(victim, exception)
     if block and victims:
-        with Timeout.start_new(timeout):
+        with limit(timeout):
             sleep(0)  # the throws that we queued come before us
             joinall(one for one in victims if isinstance(one, Greenlet))
 

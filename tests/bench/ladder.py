@@ -141,23 +141,6 @@ def key():
     return hashlib.sha256(b"".join([loop.key().encode(), *parts])).hexdigest()
 
 
-def kept():
-    """Return the figures that still hold; measure briefly if none do."""
-    if KEPT.exists():
-        file = json.loads(KEPT.read_text("utf-8"))
-        if file["key"] == key():
-            return file["figures"]
-    return keep(measure(BRIEF))
-
-
-def keep(figures):
-    """Put the figures where the book finds them; return them."""
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"key": key(), "figures": figures}, indent=1)
-    KEPT.write_text(text, "utf-8")
-    return figures
-
-
 def for_the_book(figures):
     """Add whether they are of the library that lies here now."""
     return figures | {"current": figures["library"] == loop.library()}
@@ -180,12 +163,13 @@ def main(arguments):
     """Do as the module's docstring says."""
     try:
         if "--kept" in arguments:
-            json.dump(for_the_book(kept()), sys.stdout)
+            figures = loop.kept(KEPT, key(), lambda: measure(BRIEF))
+            json.dump(for_the_book(figures), sys.stdout)
         elif "--quick" in arguments:
             print_figures(measure(QUICK))
             print("it runs")
         else:
-            print_figures(keep(measure(LONG)))
+            print_figures(loop.keep(KEPT, key(), measure(LONG)))
     except (loop.Died, subprocess.TimeoutExpired) as error:
         sys.exit(f"tests/bench/ladder.py: {error}")
 

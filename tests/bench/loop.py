@@ -646,13 +646,13 @@ def library():
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def kept():
-    """Return the figures that still hold; measure briefly if none do."""
-    if KEPT.exists():
-        file = json.loads(KEPT.read_text("utf-8"))
-        if file["key"] == key():
+def kept(path, key, measure):
+    """Return the figures in *path* if *key* is theirs, or new ones."""
+    if path.exists():
+        file = json.loads(path.read_text("utf-8"))
+        if file["key"] == key:
             return file["figures"]
-    return keep(measure(BRIEF))
+    return keep(path, key, measure())
 
 
 def for_the_book(figures):
@@ -661,11 +661,11 @@ def for_the_book(figures):
     return figures | {"targets": judged(figures), "current": current}
 
 
-def keep(figures):
-    """Put the figures where the book finds them; return them."""
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"key": key(), "figures": figures}, indent=1)
-    KEPT.write_text(text, "utf-8")
+def keep(path, key, figures):
+    """Put the figures into *path*, where the book finds them; return them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"key": key, "figures": figures}, indent=1)
+    path.write_text(text, "utf-8")
     return figures
 
 
@@ -726,13 +726,14 @@ def main(arguments):
     """Do as the module's docstring says."""
     try:
         if "--kept" in arguments:
-            json.dump(for_the_book(kept()), sys.stdout)
+            figures = kept(KEPT, key(), lambda: measure(BRIEF))
+            json.dump(for_the_book(figures), sys.stdout)
         elif "--quick" in arguments:
             print("too quick to judge anything by")
             print_figures(measure(QUICK))
             print("it runs")
         else:
-            print_figures(keep(measure(Effort())))
+            print_figures(keep(KEPT, key(), measure(Effort())))
     except (Died, subprocess.TimeoutExpired) as error:
         sys.exit(f"tests/bench/loop.py: {error}")
 
