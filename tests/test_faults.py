@@ -84,6 +84,7 @@ def run(*command, again=True):
     try:
         child = subprocess.run(
             [sys.executable, "-X", "faulthandler", *command],
+            env=os.environ | {"PYTHONMALLOC": "malloc"},  # see resident()
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
