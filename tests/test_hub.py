@@ -311,6 +311,22 @@ def test_spawn_does_not_run_it_now(impl, log):
     assert log == [1]
 
 
+def test_a_task_begins_once_though_somebody_switched_to_it(impl, log):
+    impl.sleep(0)  # the hub runs
+    first, _ = impl.spawn(log.append, 1), impl.spawn(log.append, 2)
+    with pytest.raises(impl.errors.LoopExit):
+        first.switch()  # it ends in the hub, which then has nothing to do
+    assert log == [1, 2]
+
+
+def test_the_dead_keep_no_place_among_those_who_begin(impl, log):
+    first, _ = impl.spawn(log.append, 1), impl.spawn(log.append, 2)
+    first.kill()
+    impl.spawn(log.append, 3)
+    impl.sleep(0)
+    assert log == [2, 3]
+
+
 def test_tasks_begin_in_the_order_of_spawn(impl, log):
     impl.joinall([impl.spawn(log.append, n) for n in range(5)])
     assert log == [0, 1, 2, 3, 4]

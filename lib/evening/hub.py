@@ -18,7 +18,7 @@ from contextlib import closing, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from .core import Callback, Loop, Readiness, Watcher
+from .core import Loop, Readiness, Watcher
 from .greenlet import GreenletExit, error, exception, getcurrent, greenlet
 
 __all__ = [
@@ -101,6 +101,7 @@ class Hub(greenlet):
         "_stream",
         "loop",
         "minimal_ident",
+        "newborns",
         "thread_ident",
     )
 
@@ -121,6 +122,7 @@ class Hub(greenlet):
         self.loop = Loop(default=default) if loop is None else loop
         self.loop.error_handler = self
         self.loop.home = functools.partial(greenlet.switch, self)
+        self.newborns = Newborns(self)
         self.thread_ident = threading.get_ident()
         self.minimal_ident = next(hub_idents)
         self._stream: Any = DEFAULT
@@ -274,6 +276,24 @@ class Hub(greenlet):
         ident = heapq.heappop(idents) if idents else next(self._idents)
         weakref.finalize(one, heapq.heappush, idents, ident).atexit = False
         return ident
+
+
+class Newborns(deque[Any]):
+    """Tasks that are to begin; in the queue of the loop, a place for each."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self.hub = hub
+
+    def switch(self) -> Any:
+        """Begin the next one; only the hub does, so go home to it first."""
+        if getcurrent() is not self.hub:
+            self.hub.loop.queue.appendleft(self)
+            return self.hub.loop.home()
+        task = self.popleft()
+        if task._start_event is self:  # nobody switched to it, or killed it
+            task.switch()
+        return None
 
 
 def main_greenlet() -> greenlet:
@@ -643,7 +663,7 @@ class FailureSpawnedLink(SpawnedLink):
             super().__call__(source)
 
 
-#: What started a greenlet that has begun: the callback or timer may go.
+#: Who is to start a greenlet that has begun: nobody.
 BEGUN: Any = object()
 
 
@@ -669,7 +689,7 @@ class Greenlet(greenlet, AbstractLinkable):
     )
 
     hub: Hub
-    _start_event: Callback | Watcher | None
+    _start_event: Any
     _ident: int | None
     _name: str | None
     #: What *run* returned, None before.
@@ -717,7 +737,9 @@ class Greenlet(greenlet, AbstractLinkable):
     def start(self) -> None:
         """Have the hub switch here in its next turn."""
         if self._start_event is None and not self._ready:
-            self._start_event = self.hub.loop.run_callback(self.switch)
+            self._start_event = newborns = self.hub.newborns
+            newborns.append(self)
+            self.hub.loop.queue.append(newborns)
 
     def start_later(self, seconds: float) -> None:
         """Have the hub switch here in *seconds*."""
@@ -850,8 +872,9 @@ class Greenlet(greenlet, AbstractLinkable):
         return None
 
     def _die_before_start(self, error):
-        if self._start_event is not None:
+        if isinstance(self._start_event, Watcher):
             self._start_event.stop()
+        self._start_event = BEGUN
         if isinstance(error, GreenletExit):
             self._finish(error, None)
         else:
