@@ -2922,6 +2922,7 @@ def run(name, prove):
     signal.signal(signal.SIGALRM, lambda *_: give_up(lib))
     signal.alarm(LIMIT)
     SCENARIOS[prove](lib)
+    lib.get_hub().loop.verify()
     sys.stdout.flush()
     os._exit(0)  # whoever still waits here need not be ended one by one
 

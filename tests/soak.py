@@ -321,6 +321,7 @@ class Soak:
             self.lib.sleep(min(every, seconds - passed) + 0.001)
             samples.append(self.holds())
             self.report(time.monotonic() - begin, samples[-1])
+            self.lib.get_hub().loop.verify()
         self.stop()
         self.compare(samples, before, self.holds())
         return self.errors["unplanned"]

@@ -49,6 +49,8 @@ def make_loop(request):
     gevents = request.param == "gevent"
     yield make
     for loop in made:
+        with suppress(ValueError):  # gevent's, if a test has destroyed it
+            loop.verify()
         loop.destroy()
 
 
@@ -69,6 +71,17 @@ def pipe():
     for end in ends:
         with suppress(OSError):  # a test may have closed it
             os.close(end)
+
+
+def test_a_loop_whose_notes_disagree_says_which():
+    loop = ours.Loop()
+    loop.timer(5).start(print)
+    loop.verify()
+    loop._timers[0][2] = None
+    loop._fed += 1
+    with pytest.raises(AssertionError, match="_fed counts.*_cancelled"):
+        loop.verify()
+    loop.destroy()
 
 
 # -- Callbacks

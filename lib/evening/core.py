@@ -9,6 +9,7 @@ import errno
 import functools
 import heapq
 import itertools
+import operator
 import os
 import select
 import signal
@@ -451,6 +452,24 @@ class Loop:
     def pendingcnt(self) -> int:
         """How many watchers are pending."""
         return sum(map(len, self._pendings.values()))
+
+    def verify(self) -> None:
+        """Raise AssertionError where what the loop notes does not agree."""
+        heap, anfds = self._timers, self._anfds
+        above = [heap[(n - 1) // 2] for n in range(1, len(heap))]
+        told = sum(entry[2] is None for entry in heap)
+        notes = {
+            "the queue has one mark": self.queue.count(self._mark) == 1,
+            "_fed counts the pending": self._fed == self.pendingcnt,
+            "_cancelled counts the heap": self._cancelled == told,
+            "_timers is a heap": all(map(operator.lt, above, heap[1:])),
+            "_anfds has each by its fd": all(
+                fd == anfds[fd].fd for fd in anfds
+            ),
+        }
+        wrong = [note for note, holds in notes.items() if not holds]
+        if wrong:
+            raise AssertionError(f"{self!r}: not true: {', '.join(wrong)}")
 
     # -- What a caller asks for
 
