@@ -49,6 +49,7 @@ RENAMED = {
 
 OURS = {
     "evening.core.Epoll": "gevent's backends are libev's, in C",
+    "evening.core.Kqueue": "gevent's backends are libev's, in C",
     "evening.core.Poll": "gevent's backends are libev's, in C",
     "evening.greenlet.ThreadGreenlet": "the twin is for contrast",
     "evening.greenlet.engine": "greenlet has one engine",

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
-__all__ = ["READ", "WRITE", "Epoll", "Loop", "Poll", "loop"]
+__all__ = ["READ", "WRITE", "Epoll", "Kqueue", "Loop", "Poll", "loop"]
 
 Function = Callable[..., object]
 P = ParamSpec("P")
@@ -31,6 +31,8 @@ READ, WRITE = 1, 2  # what an io watcher wants, in libev's words
 IN, PRI, OUT, RDHUP = 1, 2, 4, 0x2000  # what a descriptor is, in the kernel's
 EDGE = 1 << 31  # report what is new, once, instead of what is so, each time
 BREAK_CANCEL, BREAK_ONE, BREAK_ALL = 0, 1, 2  # whom break_ ends
+kernel: Any = select  # what is in it depends on the system
+MOST = 1024  # events of a sleep
 MAX_BLOCKTIME = 3600.0  # seconds; no backend is asked to sleep for longer
 ROUNDS = 16  # of callbacks that queue callbacks, before the kernel is asked
 
@@ -901,6 +903,50 @@ class Epoll:
         self._epoll.close()
 
 
+class Kqueue:
+    """macOS and the BSDs: the kernel keeps a list for each direction."""
+
+    edge = True
+
+    def __init__(self) -> None:
+        self._kqueue = kernel.kqueue()
+        self._events = {kernel.KQ_FILTER_READ: IN, kernel.KQ_FILTER_WRITE: OUT}
+
+    def modify(self, fd: int, old: int, new: int) -> None:
+        """Tell the kernel; it forgets a closed descriptor by itself."""
+        add = kernel.KQ_EV_ADD | (new & EDGE and kernel.KQ_EV_CLEAR)
+        for direction, event in self._events.items():
+            if old & event and (old ^ new) & (event | EDGE):
+                with suppress(OSError):
+                    self._change(fd, direction, kernel.KQ_EV_DELETE)
+            if new & event:
+                self._change(fd, direction, add)
+
+    def _change(self, *change):
+        self._kqueue.control([kernel.kevent(*change)], 0)
+
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Sleep until a descriptor is ready or *timeout* seconds passed."""
+        return [
+            (
+                one.ident,
+                self._events[one.filter]
+                | (one.flags & kernel.KQ_EV_EOF and RDHUP),
+            )
+            for one in self._kqueue.control(None, MOST, timeout)
+        ]
+
+    def fork(self) -> None:
+        """Begin a list: a forked child has not inherited its parent's."""
+        with suppress(OSError):
+            self._kqueue.close()
+        self._kqueue = kernel.kqueue()
+
+    def close(self) -> None:
+        """Give the kqueue's descriptor back."""
+        self._kqueue.close()
+
+
 class Poll:
     """Any Unix: we hand the whole list over at each turn."""
 
@@ -929,7 +975,10 @@ class Poll:
 
 def default_backend() -> Backend:
     """Return the best backend that this system has."""
-    return Epoll() if hasattr(select, "epoll") else Poll()
+    for name, backend in ("epoll", Epoll), ("kqueue", Kqueue):
+        if hasattr(kernel, name):
+            return backend()
+    return Poll()
 
 
 loop = Loop  # gevent's spelling
