@@ -570,10 +570,10 @@ def test_break_ends_the_innermost_run_or_all(loop, log, how, left):
         loop.run()
         forever.stop()
         log.append("inner")
+        loop.timer(0).start(log.append, "outer")
 
     forever = loop.timer(60)
     loop.timer(0).start(nested)
-    loop.timer(0.001).start(log.append, "outer")
     loop.run()
     assert log == (left or ["inner"])
 
