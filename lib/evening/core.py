@@ -6,7 +6,6 @@ The steps of a turn bear libev's names.
 """
 
 import errno
-import functools
 import heapq
 import itertools
 import operator
@@ -19,13 +18,13 @@ import traceback
 from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ParamSpec, Protocol, Self, TypeVar
+from dataclasses import dataclass
+from functools import partial, partialmethod
+from typing import Any, Protocol, Self
 
 __all__ = ["READ", "WRITE", "Epoll", "Kqueue", "Loop", "Poll", "loop"]
 
 Function = Callable[..., object]
-P = ParamSpec("P")
-W = TypeVar("W")
 
 READ, WRITE = 1, 2  # what an io watcher wants, in libev's words
 IN, PRI, OUT, RDHUP = 1, 2, 4, 0x2000  # what a descriptor is, in the kernel's
@@ -37,7 +36,7 @@ MAX_BLOCKTIME = 3600.0  # seconds; no backend is asked to sleep for longer
 ROUNDS = 16  # of callbacks that queue callbacks, before the kernel is asked
 
 forks: list[None] = []  # as many as lie between this process and the first
-os.register_at_fork(after_in_child=functools.partial(forks.append, None))
+os.register_at_fork(after_in_child=partial(forks.append, None))
 
 
 class Watcher:
@@ -272,16 +271,6 @@ class Stat(Watcher):
             self.loop._feed_event(self)
 
 
-def maker(kind: Callable[P, W]) -> Callable[P, W]:
-    """Return the method of a loop that makes a watcher of *kind*."""
-
-    @functools.wraps(kind)
-    def make(*args: P.args, **kwargs: P.kwargs) -> W:
-        return kind(*args, **kwargs)
-
-    return make
-
-
 class Callback:
     """One call of a function in the next turn; ``stop`` takes it back."""
 
@@ -317,30 +306,19 @@ class Callback:
         return self.loop.home()
 
 
+@dataclass(slots=True, eq=False)
 class Readiness:
     """What the kernel last said of one end of a descriptor, and who waits."""
 
-    __slots__ = (
-        "anfd",
-        "armed",
-        "deadline",
-        "doubt",
-        "event",
-        "queue",
-        "ready",
-        "timer",
-        "waiter",
-    )
-
-    def __init__(self, anfd: "ANFD", event: int, queue: deque[Any]) -> None:
-        self.anfd, self.event = anfd, event
-        self.queue = queue  # the loop's
-        self.ready = True  # for all we know: whoever tries will see
-        self.doubt = False  # a short read does not mean that it is empty
-        self.armed = False  # the kernel will report what is new
-        self.waiter: Any = None  # what has a method switch
-        self.timer: Timer | None = None  # rings for the waiter ...
-        self.deadline: float | None = None  # ... not before this time
+    anfd: "ANFD"
+    event: int
+    queue: deque[Any]  # the loop's
+    ready: bool = True  # for all we know: whoever tries will see
+    doubt: bool = False  # a short read does not mean that it is empty
+    armed: bool = False  # the kernel will report what is new
+    waiter: Any = None  # what has a method switch
+    timer: Timer | None = None  # rings for the waiter ...
+    deadline: float | None = None  # ... not before this time
 
     def fire(self) -> None:
         """Note that it is ready, and put the waiter on the queue."""
@@ -475,16 +453,16 @@ class Loop:
 
     # -- What a caller asks for
 
-    io = maker(Io)
-    timer = maker(Timer)
-    async_ = maker(Async)
-    signal = maker(Signal)
-    child = maker(Child)
-    stat = maker(Stat)
-    prepare = maker(Prepare)
-    check = maker(Check)
-    idle = maker(Idle)
-    fork = maker(Fork)
+    io = partialmethod(Io)
+    timer = partialmethod(Timer)
+    async_ = partialmethod(Async)
+    signal = partialmethod(Signal)
+    child = partialmethod(Child)
+    stat = partialmethod(Stat)
+    prepare = partialmethod(Prepare)
+    check = partialmethod(Check)
+    idle = partialmethod(Idle)
+    fork = partialmethod(Fork)
 
     def run_callback(self, func: Function, *args: Any) -> Callback:
         """Call ``func(*args)`` before the kernel is asked again."""
