@@ -50,6 +50,7 @@ extensions = [
     "bench",
     "conformance",
     "scenarios",
+    "length",
 ]
 exclude_patterns = ["locale", "_*"]
 nitpicky = True
