@@ -24,9 +24,14 @@ serve: .venv/book # build book and deck, serve them, rebuild on save (PORT=8000)
 		$(PORT))).close()' 2>/dev/null || { echo "make: port $(PORT) of \
 	127.0.0.1 is in use: take another, as in make serve PORT=8001"; exit 1; }
 	@echo "book: http://127.0.0.1:$(PORT)/  deck: http://127.0.0.1:$(PORT)/talk/"
-	@$(BIN)/sphinx-autobuild -q -c . -t serve -d build/doctrees/serve \
+	@mkdir -p build/bench
+	@nice $(BIN)/python docs/_ext/measure.py > build/measure.log 2>&1 & \
+	trap "kill $$! 2>/dev/null" EXIT; \
+	$(BIN)/sphinx-autobuild -q -c . -t serve -d build/doctrees/serve \
 		--host 127.0.0.1 --port $(PORT) \
 		--watch talk --watch snippets --watch lib --watch conf.py \
+		--watch build/bench \
+		--re-ignore '__pycache__|build/bench/.*(?<!\.json)$$' \
 		--post-build "$(BIN)/python -m sphinx -q -c . -t deck -t serve \
 			-d build/doctrees/serve-deck -b revealjs talk build/serve/talk" \
 		--post-build "echo book: http://127.0.0.1:$(PORT)/  \

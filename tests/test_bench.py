@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import cost
 import ladders
 import loops
 
@@ -35,6 +36,19 @@ def asked(code, module="loop", **env):
     done = child("-P", "-c", ask, **env)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def test_what_was_kept_is_found_only_under_its_key(tmp_path):
+    path = repr(str(tmp_path / "figures.json"))
+    found = f"[loop.found(loop.Path({path}), key) for key in ('a', 'b')]"
+    assert asked(found) == [None, None]
+    assert asked(f"loop.keep(loop.Path({path}), 'a', {{'x': 1}})") == {"x": 1}
+    assert asked(found) == [{"x": 1}, None]
+
+
+def test_a_served_page_does_not_wait_for_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "KEPT", tmp_path)
+    assert cost.figures("cost", "--found") is None
 
 
 @pytest.fixture(scope="module")

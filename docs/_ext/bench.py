@@ -14,7 +14,7 @@ from docutils import nodes
 
 import ladders
 import loops
-from cost import LEFT, ROW, WIDTH, Bench, bar, bars, canvas
+from cost import LEFT, ROW, WIDTH, Bench, bar, bars, canvas, soon
 from frame import placed
 from swimlane import element, text, word
 
@@ -212,6 +212,8 @@ class Measured(Bench):
             known = ", ".join([*PICTURES, *loops.NAMES, *ladders.NAMES])
             raise self.error(f"{{bench}} {name}: take one of {known}")
         measured = self.measured("greenlet")
+        if measured is None:
+            return soon(self)
         if "missing" in measured:
             return [placed(self, nodes.paragraph(MISSING, MISSING))]
         return self.shown(PICTURES[name](measured), f"bench-{name}")

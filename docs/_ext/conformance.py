@@ -19,6 +19,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from cost import soon, wish
 from frame import LIBRARY, placed
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ SHOWN = {
         RUNNERS / "gevent.toml",
     ],
 }
-ALWAYS_SHOWN = [LIBRARY / "_slice.c", ROOT / "build/conformance.json"]
+ALWAYS_SHOWN = [LIBRARY / "_slice.c", ROOT / "build/bench/conformance.json"]
 
 NO_ENGINE = {
     peer: f"Here a table would say how {peer}'s own tests end, but evening's "
@@ -59,12 +60,15 @@ FILE_COLUMNS = {"file": "file"} | {
 }
 
 
-def counts(peer):
-    """Return the counts that hold, by Python; None without the engine."""
+def counts(peer, wish="--kept"):
+    """Return the counts that hold, by Python; None without the engine.
+
+    With the *wish* of "--found" this Python's may be missing.
+    """
     if find_spec("evening._slice") is None:
         return None
     child = subprocess.run(
-        [sys.executable, RUNNERS / f"{peer}.py", "--kept"],
+        [sys.executable, RUNNERS / f"{peer}.py", wish],
         capture_output=True,
         text=True,
         check=True,
@@ -118,13 +122,15 @@ class Conformance(SphinxDirective):
         for path in [*SHOWN[peer], *ALWAYS_SHOWN]:
             self.env.note_dependency(str(path))
         try:
-            kept = counts(peer)
+            kept = counts(peer, wish(self))
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or error
             raise self.error(f"{peer}.py failed: {said}") from None
         if kept is None:
             text = NO_ENGINE[peer]
             return [placed(self, nodes.paragraph(text, text))]
+        if PYTHON not in kept:
+            return soon(self)
         if "by-file" in self.options:
             return [table(self, FILE_COLUMNS, by_file(kept))]
         return [table(self, COLUMNS, by_python(kept))]

@@ -14,10 +14,11 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from drawing import drawing
-from frame import framed
+from frame import framed, placed
 from swimlane import element, text, word
 
 ROOT = Path(__file__).parents[2]
@@ -56,13 +57,23 @@ def key():
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def figures(name):
-    """Return what the bench *name* measured on this machine."""
+def wish(directive):
+    """Return how to ask for figures: a site that is served never waits."""
+    return "--found" if directive.env.app.tags.has("serve") else "--kept"
+
+
+def figures(name, wish="--kept"):
+    """Return what the bench *name* measured on this machine.
+
+    The *wish* of "--found" takes no time: None where nothing was kept.
+    """
     path = KEPT / f"{name}.json"
     if path.exists():
         kept = json.loads(path.read_text("utf-8"))
         if kept["key"] == key():
             return kept["figures"]
+    if wish == "--found":
+        return None
     child = subprocess.run(
         [sys.executable, BENCHES / f"{name}.py", "--json"],
         capture_output=True,
@@ -131,6 +142,16 @@ def bar(svg, y, label, kind, share, figure, right=RIGHT):
 
 # -- Showing them.
 
+SOON = (
+    "Here a figure or a table will stand. It is being measured; the page "
+    "shows it as soon as it is there."
+)
+
+
+def soon(directive):
+    """Return what stands for a figure that is not there yet."""
+    return [placed(directive, nodes.paragraph(SOON, SOON))]
+
 
 class Bench(SphinxDirective):
     """Show what a bench measured; the body explains."""
@@ -139,7 +160,10 @@ class Bench(SphinxDirective):
 
     def measured(self, name):
         """Return its figures, or raise an error that names page and line."""
-        return self.told(lambda: figures(name), BENCHES / f"{name}.py")
+        self.env.note_dependency(str(KEPT / f"{name}.json"))
+        return self.told(
+            lambda: figures(name, wish(self)), BENCHES / f"{name}.py"
+        )
 
     def told(self, ask, script):
         """Return what *ask* gives, or raise what the bench's *script* said."""
@@ -167,6 +191,8 @@ class Cost(Bench):
     def run(self):
         """Return a figure."""
         measured = self.measured("cost")
+        if measured is None:
+            return soon(self)
         switch, memory = measured["switch"], measured["memory"]
         groups = [
             ("CPU time there and back", SWITCHES, switch, "µs"),

@@ -8,7 +8,7 @@ cost.
 from docutils import nodes
 
 import loops
-from cost import BENCHES, KEPT, ROW, bar, canvas
+from cost import BENCHES, KEPT, ROW, bar, canvas, soon, wish
 from frame import placed
 from swimlane import word
 
@@ -82,7 +82,10 @@ def told(median, step):
 def show(directive, name):
     """Return the nodes of one of the names."""
     directive.env.note_dependency(str(KEPT / "ladder.json"))
-    svg = chart(name, loops.figures(SCRIPT))
+    measured = loops.figures(SCRIPT, wish(directive))
+    if measured is None:
+        return soon(directive)
+    svg = chart(name, measured)
     if svg is not None:
         return directive.shown(svg, f"bench-{name}")
     return [placed(directive, nodes.paragraph(loops.ABSENT, loops.ABSENT))]

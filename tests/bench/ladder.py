@@ -8,6 +8,7 @@ process of its own; what counts is the CPU time of a round trip.
     python tests/bench/ladder.py          measures long, prints, keeps
     python tests/bench/ladder.py --kept   prints what the book draws, as JSON;
                                           measures, if nothing kept holds
+    python tests/bench/ladder.py --found  the same, or null: measures nothing
     python tests/bench/ladder.py --quick  takes seconds: it runs, no more
 
 What is kept lies in build/bench/ladder.json, as with loop.py.
@@ -165,6 +166,9 @@ def main(arguments):
         if "--kept" in arguments:
             figures = loop.kept(KEPT, key(), lambda: measure(BRIEF))
             json.dump(for_the_book(figures), sys.stdout)
+        elif "--found" in arguments:
+            figures = loop.found(KEPT, key())
+            json.dump(figures and for_the_book(figures), sys.stdout)
         elif "--quick" in arguments:
             print_figures(measure(QUICK))
             print("it runs")

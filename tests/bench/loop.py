@@ -10,6 +10,7 @@ have a processor each, where there are two.
     python tests/bench/loop.py          measures long, prints, keeps
     python tests/bench/loop.py --kept   prints what the book draws, as JSON;
                                         measures, if nothing kept holds
+    python tests/bench/loop.py --found  the same, or null: it does not measure
     python tests/bench/loop.py --quick  takes seconds: it runs, no more
 
 What is kept lies in build/bench/loop.json.  Who is missing here is named.
@@ -22,6 +23,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -83,10 +85,11 @@ BRIEF = Effort(
     trips=4_000,
     switches=30_000,
     spawned=30_000,
-    sleepers=20_000,
-    nap=0.5,
+    sleepers=10_000,
+    nap=0.3,
     load=0.2,
-    churned=2_000,
+    churned=500,
+    idle=3_000,
 )
 QUICK = Effort(
     rounds=1,
@@ -648,11 +651,16 @@ def library():
 
 def kept(path, key, measure):
     """Return the figures in *path* if *key* is theirs, or new ones."""
+    return found(path, key) or keep(path, key, measure())
+
+
+def found(path, key):
+    """Return the figures in *path* if *key* is theirs, or None."""
     if path.exists():
         file = json.loads(path.read_text("utf-8"))
         if file["key"] == key:
             return file["figures"]
-    return keep(path, key, measure())
+    return None
 
 
 def for_the_book(figures):
@@ -724,10 +732,14 @@ def sentence(target):
 
 def main(arguments):
     """Do as the module's docstring says."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end the servers
     try:
         if "--kept" in arguments:
             figures = kept(KEPT, key(), lambda: measure(BRIEF))
             json.dump(for_the_book(figures), sys.stdout)
+        elif "--found" in arguments:
+            figures = found(KEPT, key())
+            json.dump(figures and for_the_book(figures), sys.stdout)
         elif "--quick" in arguments:
             print("too quick to judge anything by")
             print_figures(measure(QUICK))

@@ -19,7 +19,7 @@ from platform import python_version
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LAYERS = ROOT / "lib/evening"
-KEPT = ROOT / "build/conformance.json"
+KEPT = ROOT / "build/bench/conformance.json"
 PYTHON = "{}.{}".format(*sys.version_info)
 TIMEOUT = 100  # seconds for a module; the longest takes about 20
 
@@ -228,7 +228,7 @@ def keep(package, sources, counts):
     now = {"python": python_version(), "sources": sources}
     mine = kept(package, sources) | {PYTHON: counts | now}
     everything = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
-    KEPT.parent.mkdir(exist_ok=True)
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
     KEPT.write_text(
         json.dumps(everything | {package: mine}, indent=1), "utf-8"
     )

@@ -1,0 +1,43 @@
+"""Measure what the book draws, where nobody has: beside ``make serve``.
+
+    python docs/_ext/measure.py
+
+The pages are there at once, and a chart comes as soon as its figures do.
+Other builds measure while they read the page that needs it.
+"""
+
+import signal
+import subprocess
+import sys
+
+from cost import ROOT, figures
+
+SCRIPTS = (
+    "conformance/greenlet.py",
+    "conformance/gevent.py",
+    "bench/ladder.py",
+    "bench/loop.py",
+)
+
+
+def run(script):
+    """Have a script of tests/ measure and keep what it does not have yet."""
+    words = [sys.executable, ROOT / "tests" / script, "--kept"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as child:
+        try:
+            child.wait()
+        finally:
+            child.terminate()  # where we are told to end, it ends its servers
+
+
+def main():
+    """Measure all, one after the other."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for name in "cost", "greenlet":
+        figures(name)
+    for script in SCRIPTS:
+        run(script)
+
+
+if __name__ == "__main__":
+    main()
