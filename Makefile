@@ -26,7 +26,7 @@ serve: .venv/book # build book and deck, serve them, rebuild on save (PORT=8000)
 	@echo "book: http://127.0.0.1:$(PORT)/  deck: http://127.0.0.1:$(PORT)/talk/"
 	@mkdir -p build/bench
 	@nice $(BIN)/python docs/_ext/measure.py > build/measure.log 2>&1 & \
-	trap "kill $$! 2>/dev/null" EXIT; \
+	trap "kill $$! 2>/dev/null" EXIT INT TERM; \
 	$(BIN)/sphinx-autobuild -q -c . -t serve -d build/doctrees/serve \
 		--host 127.0.0.1 --port $(PORT) \
 		--watch talk --watch snippets --watch lib --watch conf.py \

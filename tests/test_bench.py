@@ -149,6 +149,13 @@ def test_a_target_counts_the_median_of_the_ratios_of_the_rounds():
     assert all(o["reached"] is None for o in judged if o is not one)
 
 
+def test_beside_a_target_stands_what_a_bare_loop_reaches():
+    rounds = [{"evening": 5, "gevent": 10, "bare epoll loop": 4}]
+    figures = {"works": {"echo 100": {"rounds": rounds}}, "growth": {}}
+    bare = [one["bare"] for one in asked(f"loop.judged({figures})")]
+    assert [one for one in bare if one is not None] == [2.5, 2.5]
+
+
 def test_a_target_of_memory_and_of_growth_is_a_bound_above():
     rounds = [{"evening": 5, "gevent": 10}]
     figures = {

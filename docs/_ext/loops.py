@@ -219,7 +219,7 @@ def servers(measured):
 
 def targets(measured):
     """Return a row for each target."""
-    head = ["work", "ours", "beside", "wanted", "measured", "reached"]
+    head = ["work", "ours", "beside", "wanted", "measured", "bare", "reached"]
     return head, [aim(one) for one in measured["targets"]]
 
 
@@ -234,13 +234,16 @@ def missed(measured):
 def aim(one):
     """Return a target's row."""
     bound = "at most" if one["most"] else "at least"
-    ratio, reached = one["ratio"], one["reached"]
+    reached = one["reached"]
     return [
         Word(WANTED[one["work"]]),
         Word(PEERS[one["ours"]][0]),
         Word(PEERS.get(one["theirs"], [one["theirs"]])[0]),
         Word(f"{bound} {one['bound']}"),
-        NOTHING if ratio is None else f"{ratio:.2f}",
+        *[
+            NOTHING if one[name] is None else f"{one[name]:.2f}"
+            for name in ("ratio", "bare")
+        ],
         Word({True: "yes", False: "no", None: "not measured"}[reached]),
     ]
 

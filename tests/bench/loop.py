@@ -589,9 +589,17 @@ GROWTH = 1.3
 def judged(figures):
     """Return each target with its ratio; None where one was missing."""
     return [
-        {**target._asdict(), **verdict(target, ratio(figures, target))}
+        target._asdict()
+        | verdict(target, ratio(figures, target))
+        | {"bare": bare(figures, target)}
         for target in TARGETS
     ] + [grown(figures)]
+
+
+def bare(figures, target):
+    """Return what a loop with nothing above the kernel reaches of it."""
+    floor = target._replace(ours="bare epoll loop")
+    return None if target.most else ratio(figures, floor)
 
 
 def verdict(target, ratio):
@@ -621,7 +629,8 @@ def grown(figures):
     """Return the target of growth as the others are."""
     ours = "evening"
     target = Target("growth", "10 connections", GROWTH, most=True, ours=ours)
-    return target._asdict() | verdict(target, figures["growth"].get(ours))
+    ours, bare = (figures["growth"].get(n) for n in (ours, "bare epoll loop"))
+    return target._asdict() | verdict(target, ours) | {"bare": bare}
 
 
 # -- Keeping them.
@@ -727,6 +736,8 @@ def sentence(target):
     else:
         said = "reached" if target["reached"] else "NOT reached"
         said = f"{target['ratio']:.2f}: {said}"
+    if target["bare"] is not None:
+        said += f" (a bare loop: {target['bare']:.2f})"
     return f"{beside}: {bound} {target['bound']}: {said}"
 
 
