@@ -566,7 +566,8 @@ class AbstractLinkable:
 
     hub: Any = None  # whose loop tells the news: that of the first who asks
     _links: Any = ()  # a list, once somebody has asked
-    _notifying = False  # the news is on its way
+    #: Whether a callback brings the news; or the last who was told directly.
+    _notifying: Any = False
 
     def ready(self) -> bool:
         """Return whether there is something to tell."""
@@ -576,11 +577,14 @@ class AbstractLinkable:
         """Have the hub call ``callback(self)`` once this is ready."""
         if not callable(callback):
             raise TypeError(f"callback must be callable, not {callback!r}")
+        self._link(callback)
+
+    def _link(self, one):
         if self.hub is None or self.hub.dead:
             self.hub = get_hub()
         if not self._links:
             self._links = []
-        self._links.append(callback)
+        self._links.append(one)
         self._check_and_notify()
 
     def unlink(self, callback: Link) -> None:
@@ -589,15 +593,21 @@ class AbstractLinkable:
             self._links.remove(callback)
 
     def _check_and_notify(self):
-        if not self._links or self._notifying or not self.ready():
+        if not self._links or self._notifying is True or not self.ready():
             return
-        hub = self.hub
-        if hub.loop is not None:  # else nobody is left to tell
+        loop, links = self.hub.loop, self._links
+        if loop is None:
+            return  # nobody is left to tell
+        if self.hub.thread_ident != threading.get_ident():
+            self._notifying = True  # another thread brings the news
+            loop.run_callback_threadsafe(self._notify_links)
+            return
+        while links and isinstance(links[0], greenlet):
+            self._notifying = links.pop(0)
+            loop.queue.append(self._notifying)
+        if links:
             self._notifying = True
-            if hub.thread_ident == threading.get_ident():
-                hub.loop.run_callback(self._notify_links)
-            else:  # another thread brings the news
-                hub.loop.run_callback_threadsafe(self._notify_links)
+            loop.run_callback(self._notify_links)
 
     def _notify_links(self):
         last = self._links[-1] if self._links else None
@@ -606,7 +616,10 @@ class AbstractLinkable:
             if link is last:
                 last = None  # all who waited are told; others may have come
             try:
-                link(self)
+                if isinstance(link, greenlet):
+                    link.switch()
+                else:
+                    link(self)
             except BaseException:
                 self.hub.handle_error((link, self), *sys.exc_info())
         self._notifying = False
@@ -614,22 +627,25 @@ class AbstractLinkable:
 
     def _wait_core(self, timeout=None):
         """Wait for the news; return whether it came in *timeout* seconds."""
-        waiter = Waiter()
-        self.rawlink(waiter.switch)
+        me = getcurrent()
+        self._link(me)
         with limit(timeout) as alarm:
             try:
-                if self.hub is not waiter.hub:
-                    raise InvalidThreadUseError(
-                        f"{self!r} serves another thread: wait for it there"
+                result = self.hub.switch()
+                if me in self._links:
+                    raise InvalidSwitchError(
+                        f"Invalid switch: {result!r} came, not {self!r}"
                     )
-                if waiter.get() is self:
-                    return True
-                raise InvalidSwitchError(f"Invalid switch: not by {self!r}")
             except BaseException as error:
-                self.unlink(waiter.switch)
+                told = me not in self._links  # then we are on the queue
+                (self.hub.loop.queue if told else self._links).remove(me)
                 if error is not alarm:
                     raise
-        return False
+                return told
+            finally:
+                if self._notifying is me:
+                    self._notifying = False
+        return True
 
 
 class SpawnedLink:
