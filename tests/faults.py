@@ -537,12 +537,12 @@ def sendall_to_one_who_never_reads_times_out_and_others_run(lib):
 def each_wait_has_its_whole_timeout(lib):
     """Waits that ended in time leave no alarm that rings in a later one."""
     left, right = pair(lib)
-    left.settimeout(0.1)
-    for n in range(5):
-        later = lib.spawn_later(0.06, right.sendall, b"%d" % n)
+    left.settimeout(0.5)
+    for n in range(3):  # together they last longer than the timeout
+        later = lib.spawn_later(0.2, right.sendall, b"%d" % n)
         assert left.recv(10) == b"%d" % n
         later.join()
-    assert lasts(0.1, raises, TimeoutError, left.recv, 10)
+    assert lasts(0.5, raises, TimeoutError, left.recv, 10)
     left.settimeout(10)
     lib.spawn_later(0.001, right.sendall, b"x")
     assert left.recv(10) == b"x"
