@@ -95,6 +95,37 @@ def test_all_who_waited_wake_though_the_flag_is_down_again(impl, event):
     assert [task.value for task in tasks] == [True, True]
 
 
+def test_links_and_those_who_wait_are_told_in_the_order_of_coming(
+    impl, event, log
+):
+    def wait(n):
+        event.wait()
+        log.append(n)
+
+    tasks = [impl.spawn(wait, 1)]
+    impl.sleep(0)
+    event.rawlink(lambda _: log.append(2))
+    tasks.append(impl.spawn(wait, 3))
+    impl.sleep(0)
+    event.set()
+    impl.joinall(tasks)
+    assert log == [1, 2, 3]
+
+
+def test_who_is_killed_before_the_news_wakes_it_keeps_no_place(
+    impl, event, log
+):
+    victim = impl.spawn(event.wait)
+    other = impl.spawn(lambda: log.append(event.wait()))
+    impl.sleep(0)
+    impl.get_hub().loop.run_callback(victim.throw, impl.GreenletExit)
+    event.set()  # both are to be woken, after that
+    other.join()
+    assert isinstance(victim.value, impl.GreenletExit)
+    assert log == [True]
+    impl.sleep(0)
+
+
 def test_who_comes_while_others_are_woken_stands_behind_them(impl, event, log):
     def wait(name):
         event.wait()
