@@ -46,6 +46,8 @@ class DeckTranslator(RevealjsSlideTranslator):
         attributes = f'class="{classes}"'
         if "part" in node:
             attributes += f' data-part="{self.attval(node["part"])}"'
+        if "part" in node["classes"]:
+            attributes += f' data-number="{self.parts}"'
         tag = self.body.pop()
         self.body.append(tag.replace("<section", f"<section {attributes}", 1))
 
