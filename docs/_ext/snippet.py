@@ -18,6 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from evening.greenlet import engine
 from frame import path_caption, placed
+from golden import start_trace
 from run_snippet import SNIPPETS, libraries, start
 
 
@@ -83,6 +84,8 @@ class SnippetDirective(SphinxDirective):
         "emphasize": directives.unchanged_required,
         "steps": directives.unchanged_required,
         "no-output": directives.flag,
+        "trace": directives.flag,  # its golden trace is checked, and played
+        "predict": directives.flag,  # the player asks for the output first
     }
 
     def run(self):
@@ -129,6 +132,8 @@ class SnippetDirective(SphinxDirective):
             f">>> print(check({name!r}, {library!r}), end='')"
             for library in libraries(name)
         )
+        if "trace" in self.options:
+            test += f"\n>>> print(check_trace({name!r}), end='')"
         if "no-output" in self.options:
             block = nodes.comment(snippet.session, snippet.session)
         else:
@@ -142,7 +147,7 @@ class SnippetDirective(SphinxDirective):
         return block
 
 
-USED = re.compile(r"^\s*`{3,}\{snippet\} (\S+)", re.M)
+USED = re.compile(r"^\s*`{3,}\{snippet\} (\S+)((?:\n\s*:.*)*)", re.M)
 
 
 def used(folder):
@@ -151,7 +156,19 @@ def used(folder):
         {
             name
             for page in Path(folder).rglob("*.md")
-            for name in USED.findall(page.read_text("utf-8"))
+            for name, _ in USED.findall(page.read_text("utf-8"))
+        }
+    )
+
+
+def traced(folder):
+    """Return the names of those that are shown with ``:trace:``."""
+    return sorted(
+        {
+            name
+            for page in Path(folder).rglob("*.md")
+            for name, options in USED.findall(page.read_text("utf-8"))
+            if ":trace:" in options
         }
     )
 
@@ -162,6 +179,8 @@ def start_runs(app):
         for name in used(app.srcdir):
             for library in libraries(name):
                 start(name, library)
+        for name in traced(app.srcdir):
+            start_trace(name)
 
 
 def count_runs(app, exception):

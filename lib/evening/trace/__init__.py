@@ -1,0 +1,86 @@
+"""See a run: who switches to whom, what is passed, what the loop does.
+
+``python -m evening.trace script.py`` runs a script that uses gevent, or
+greenlet alone, and prints what happened in lanes.  :func:`record` returns
+the same as data.  A run is::
+
+    {"greenlets": {name: {"kind": ..., "parent": ...}}, "events": [...]}
+
+and each event says who ran and at which line of the script.  Nothing here
+is imported, and nothing patched, unless you record.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+__all__ = ["dumps", "record"]
+
+
+def record(
+    script: str | os.PathLike[str],
+    library: str = "gevent",
+    *,
+    session: bool = False,
+    slices: bool = False,
+    args: Sequence[str] = (),
+    timeout: float = 30,
+) -> dict[str, Any]:
+    """Run *script* on *library* in a process of its own; return the run.
+
+    With *session*, run the examples of its docstring instead.  With
+    *slices*, on evening's own engine, each switch says where the stacks lie.
+    Raise ValueError, with its last words, where the script fails, and
+    TimeoutError where it takes over *timeout* seconds.
+    """
+    command = [sys.executable, "-X", "utf8", "-m", "evening.trace"]
+    command += ["--library", library, "--json", "-"]
+    command += ["--session"] * session + ["--slices"] * slices
+    try:
+        child = subprocess.run(
+            [*command, os.fspath(script), *args],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(
+            f"{os.fspath(script)} on {library}: no end after {timeout} s"
+        ) from None
+    if child.returncode:
+        said = child.stderr.strip().splitlines() or ["it said nothing"]
+        raise ValueError(f"{os.fspath(script)} on {library}: {said[-1]}")
+    run: dict[str, Any] = json.loads(child.stdout)["runs"][library]
+    return run
+
+
+def dumps(trace: dict[str, Any]) -> str:
+    """Return *trace* as JSON, with an event to a line.
+
+    *trace* is ``{"snippet": name, "runs": {library: run}}``.
+    """
+    return "".join(lines(trace))
+
+
+def lines(trace: dict[str, Any]) -> Iterator[str]:
+    """Yield the JSON of *trace* in pieces."""
+
+    def text(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    yield f'{{\n "snippet": {text(trace["snippet"])},\n "runs": {{'
+    for n, (library, run) in enumerate(trace["runs"].items()):
+        yield ",\n" if n else "\n"
+        yield f'  {text(library)}: {{\n   "greenlets": {{\n    '
+        yield ",\n    ".join(
+            f"{text(name)}: {text(known)}"
+            for name, known in run["greenlets"].items()
+        )
+        yield '\n   },\n   "events": [\n    '
+        yield ",\n    ".join(map(text, run["events"]))
+        yield "\n   ]\n  }"
+    yield "\n }\n}\n"

@@ -1,0 +1,142 @@
+"""Run a script, or the session of its docstring, and record the run."""
+
+import ast
+import contextlib
+import doctest
+import importlib
+import os
+import sys
+import traceback
+import types
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from typing import TextIO
+
+from .loops import telling
+from .recorder import Event, Out, Recorder
+from .source import Source
+
+LIBRARIES = ("gevent", "evening")
+
+#: What a script imports, and the module of evening's that stands in for it.
+STAND_INS = {
+    "greenlet": "greenlet",
+    "gevent": "",
+    "gevent.core": "core",
+    "gevent.event": "event",
+    "gevent.hub": "hub",
+    "gevent.socket": "socket",
+}
+
+
+class Missing:
+    """Refuses what gevent has and evening doesn't."""
+
+    def find_spec(
+        self, name: str, path: object = None, target: object = None
+    ) -> ModuleSpec | None:
+        """Raise ImportError for a module of gevent's."""
+        if name.startswith("gevent."):
+            raise ImportError(
+                f"evening has no {name}: record this script on gevent, "
+                "--library gevent",
+                name=name,
+            )
+        return None
+
+
+def stand_in(package: str) -> None:
+    """Let *package* answer to the names of greenlet and gevent."""
+    modules = {
+        theirs: importlib.import_module(f"{package}.{ours}".rstrip("."))
+        for theirs, ours in STAND_INS.items()
+    }
+    sys.modules.update(modules)
+    sys.meta_path.insert(0, Missing())
+
+
+def record_here(
+    script: str,
+    library: str,
+    session: bool = False,
+    slices: bool = False,
+    args: Sequence[str] = (),
+    tee: TextIO | None = None,
+) -> tuple[Event, BaseException | None]:
+    """Record a run in this process; return it, and what ended it if any.
+
+    *tee* gets what the script prints, too.
+    """
+    source = Source(script)
+    recorder = start(source, library, slices)
+    out = Out(recorder, tee)
+    run = run_session if session else run_script
+    ended: BaseException | None = None
+    with telling(recorder, library), contextlib.redirect_stdout(out):
+        try:
+            run(source, args)
+        except BaseException as error:
+            ended = error
+        out.end()
+    return recorder.run(), ended
+
+
+def start(source: Source, library: str, slices: bool) -> Recorder:
+    """Return a recorder of what *library* will do.
+
+    Raise ImportError where it is not there, or can't be watched.
+    """
+    if library == "evening":
+        stand_in("evening")
+    layer = importlib.import_module("greenlet")
+    hub = importlib.import_module("gevent.hub")
+    if slices and not hasattr(layer.greenlet, "_stack_start"):
+        raise ImportError(
+            f"no slices on {library}: they are of evening's own engine"
+        )
+    return Recorder(source, layer, hub.Hub, slices)
+
+
+def run_script(source: Source, args: Sequence[str]) -> None:
+    """Run the script as Python would, with *args*."""
+    module = types.ModuleType("__main__")
+    module.__file__ = source.path
+    sys.modules["__main__"] = module
+    sys.argv = [source.path, *args]
+    sys.path[0] = os.path.dirname(os.path.abspath(source.path))
+    exec(compile(source.tree, source.path, "exec"), vars(module))
+
+
+def run_session(source: Source, args: Sequence[str] = ()) -> None:
+    """Run the examples of the docstring, where they stand in the file."""
+    name = os.path.splitext(os.path.basename(source.path))[0]
+    module = types.ModuleType(name)
+    module.__file__ = source.path
+    exec(compile(source.tree, source.path, "exec"), vars(module))
+    for example, raises in examples(source):
+        code = compile(example, source.path, "single")
+        try:
+            exec(code, vars(module))
+        except Exception as error:
+            if not raises:
+                raise
+            *_, last = traceback.format_exception_only(error)
+            print("Traceback (most recent call last):", "    ...", sep="\n")
+            print(last, end="")
+
+
+def examples(source: Source) -> Iterator[tuple[ast.Interactive, bool]]:
+    """Yield each example of the session, and whether it is to raise.
+
+    Raise ValueError where there is none.
+    """
+    docstring = ast.get_docstring(source.tree, clean=False) or ""
+    found = doctest.DocTestParser().get_examples(docstring, source.path)
+    if not found:
+        raise ValueError(f"{source.path}: its docstring has no session")
+    first = source.tree.body[0].lineno
+    for example in found:
+        tree = ast.parse(example.source, source.path, "single")
+        ast.increment_lineno(tree, first + example.lineno - 1)
+        source.add(tree)
+        yield tree, example.exc_msg is not None
