@@ -11,8 +11,8 @@ SPHINX := $(BIN)/python -m sphinx -c . -W -n --keep-going -q
 BOOK := $(SPHINX) -d build/doctrees/book
 DECK := $(SPHINX) -t deck -d build/doctrees/deck
 
-.PHONY: help serve test site talk talk-pdf doctest gettext lint check bench \
-	soak conformance lock clean
+.PHONY: help serve test site talk talk-pdf doctest accept gettext lint check \
+	bench soak conformance lock clean
 .DELETE_ON_ERROR:
 
 help: # list the verbs
@@ -47,6 +47,9 @@ test: .venv/test build/vnu.jar doctest gettext site # prove every line of it
 doctest: .venv/book # run every snippet that book and deck show
 	@$(BOOK) -b doctest docs build/doctest/book
 	@$(DECK) -b doctest talk build/doctest/deck
+
+accept: .venv/book # renew the golden traces, once you have seen why they differ
+	@$(BIN)/python docs/_ext/golden.py
 
 site: .venv/book talk # build the static site in build/site
 	@$(BOOK) -b html docs build/site/en

@@ -70,7 +70,10 @@ gettext_compact = False
 gettext_uuid = False
 figure_language_filename = "{root}.{language}{ext}"
 
-doctest_global_setup = "from run_snippet import check"
+doctest_global_setup = """\
+from golden import check_trace
+from run_snippet import check
+"""
 trim_doctest_flags = False
 
 # The reserved addresses: /en/ now, /zh-cn/ for the Chinese edition.
