@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,25 +37,29 @@ def record(
     Raise ValueError, with its last words, where the script fails, and
     TimeoutError where it takes over *timeout* seconds.
     """
-    command = [sys.executable, "-X", "utf8", "-m", "evening.trace"]
-    command += ["--library", library, "--json", "-"]
-    command += ["--session"] * session + ["--slices"] * slices
-    try:
-        child = subprocess.run(
-            [*command, os.fspath(script), *args],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=timeout,
-        )
-    except subprocess.TimeoutExpired:
-        raise TimeoutError(
-            f"{os.fspath(script)} on {library}: no end after {timeout} s"
-        ) from None
-    if child.returncode:
-        said = child.stderr.strip().splitlines() or ["it said nothing"]
-        raise ValueError(f"{os.fspath(script)} on {library}: {said[-1]}")
-    run: dict[str, Any] = json.loads(child.stdout)["runs"][library]
+    where = f"{os.fspath(script)} on {library}"
+    options = ["--library", library]
+    options += ["--session"] * session + ["--slices"] * slices
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "trace.json")
+        command = [sys.executable, "-X", "utf8", "-m", "evening.trace"]
+        command += [*options, "--json", path, os.fspath(script), *args]
+        try:
+            child = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{where}: no end after {timeout} s") from None
+        if child.returncode:
+            said = child.stderr.decode("utf-8", "replace").strip()
+            last = said.splitlines()[-1] if said else "it said nothing"
+            raise ValueError(f"{where}: {last}")
+        with open(path, encoding="utf-8") as file:
+            run: dict[str, Any] = json.load(file)["runs"][library]
     return run
 
 

@@ -2,29 +2,31 @@
 
 A switch is told by the engine's own trace function, with both greenlets; the
 line is where the frame of a greenlet stands.  What the loop does is told by
-:mod:`evening.trace.loops`.
+``on_gevent`` and ``on_evening``.
 """
 
 import ast
 import contextlib
 import io
-import re
 import sys
-import threading
 import weakref
+from _thread import get_ident  # the real one, also where gevent patches it
 from collections import Counter
 from collections.abc import Iterator
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, TextIO
 
+from .names import (
+    Numbers,
+    after_function,
+    function_of,
+    is_error,
+    stable,
+    word,
+)
 from .source import Source
 
 Event = dict[str, Any]
-LONGEST = 60  # characters of a value
-HERE = __file__
-ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-PORT = re.compile(r"(?<=\('127\.0\.0\.1', )\d+(?=\))")
-FD = re.compile(r"\bfd=\d+")
 
 
 class Known:
@@ -49,27 +51,23 @@ class Recorder:
         self.source, self.layer, self.hub = source, layer, hub
         self.greenlets: dict[str, dict[str, str | None]] = {}
         self.events: list[Event] = []
+        self.numbers = Numbers()
         self.turn = 0
-        self.passing: str | None = None  # what is on its way to the target
+        self.sent: str | None = None  # what is on its way to the target
         self.running: list[Any] = []  # arguments of the callbacks that run
-        self.queued: list[Any] = []  # names of greenlets in evening's queue
-        self._slices: list[weakref.ref[Any]] | None = [] if slices else None
+        self.queued: list[str] = []  # greenlets that are callbacks themselves
+        self._met: list[weakref.ref[Any]] | None = [] if slices else None
         self._arrival: Event | None = None  # what brought control here
         self._key = f"evening.trace {id(self):x}"
-        self._thread = threading.get_ident()
-        self._numbers: Counter[str] = Counter()
-        self._fds: dict[int, str] = {}
+        self._thread = get_ident()
+        self._same: Counter[str] = Counter()  # names that were wished for
         self._new_turn = False
         self._silent = 0
-        self.known(self.current())
+        self.known(layer.getcurrent())
 
-    def current(self) -> Any:
-        """Return the greenlet that runs."""
-        return self.layer.getcurrent()
-
-    def recorded(self) -> bool:
-        """Whether what happens here and now is recorded."""
-        return not self._silent and threading.get_ident() == self._thread
+    def recording(self) -> bool:
+        """Return whether what happens here and now is recorded."""
+        return not self._silent and get_ident() == self._thread
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
@@ -80,22 +78,22 @@ class Recorder:
         finally:
             self._silent -= 1
 
-    def run(self) -> Event:
+    def run(self) -> dict[str, Any]:
         """Return what was recorded, as the JSON has it."""
-        if not self.turn:
+        if not self.turn:  # no loop ran
             for event in self.events:
                 event.pop("turn", None)
+        self._count_from_main()
         return {"greenlets": self.greenlets, "events": self.events}
 
     # -- Events
 
     def note(self, event: str, **fields: Any) -> Event | None:
         """Note that *event* happens now, in the greenlet that runs."""
-        if not self.recorded():
+        if not self.recording():
             return None
-        me = self.known(self.current()).name
-        line = self.source.line(sys._getframe(1))
-        return self._add(event, me, line, fields)
+        me = self.known(self.layer.getcurrent()).name
+        return self._add(event, me, self.source.line(sys._getframe(1)), fields)
 
     def _add(self, event, me, line, fields):
         if self._new_turn:
@@ -112,14 +110,13 @@ class Recorder:
 
         A turn after a sleep that brought nothing is the same one.
         """
-        if self.recorded() and not self._slept():
+        if self.recording() and not self._slept():
             self._new_turn = True
 
-    def poll(self, timeout: float | None) -> None:
+    def poll(self, timeout: str) -> None:
         """Note that the kernel is asked, and how long we may sleep."""
         if not self._slept():
-            words = {0: "0", None: "none"}.get(timeout, "timer")
-            self.note("poll", timeout=words)
+            self.note("poll", timeout=timeout)
 
     def _slept(self):
         return bool(self.events) and self.events[-1]["event"] == "poll"
@@ -128,51 +125,54 @@ class Recorder:
 
     def switched(self, event: str, pair: tuple[Any, Any]) -> None:
         """Note a switch; the engine calls this when the target goes on."""
-        if not self.recorded():
+        if not self.recording():
             return
         origin, target = pair
-        value, self.passing = self.passing, None
         leaving, arriving = self.known(origin), self.known(target)
+        frame = origin.gr_frame
+        line = self.source.line(frame)
         if arriving.name in self.queued:
             self.queued.remove(arriving.name)
-            line = self.source.line(frame_of(origin))
             fields = {"callback": f"switch {arriving.name}"}
             self._add("callback_run", leaving.name, line, fields)
         if origin.dead:
-            self._ended(event, origin, leaving, arriving)
+            self._ended(event, origin, leaving, arriving.name)
         else:
-            if value is None:
-                value = self._guess(event, frame_of(origin))
-            line = self.source.line(frame_of(origin))
+            value = self.sent or self._guess(event, frame)
             fields = {"target": arriving.name, "value": value}
-            fields |= self._where()
             self._arrival = self._add(event, leaving.name, line, fields)
+        self.sent = None
+        self._note_slices()
         if not arriving.started:
             arriving.started = True
             line = self.source.first_line(arriving.code)
-            name = {"target": arriving.name}
-            self._add("start", arriving.name, line, name)
+            name = arriving.name
+            self._add("start", name, line, {"target": name})
 
-    def _ended(self, event, origin, leaving, arriving):
+    def _ended(self, event, origin, leaving, target):
         error = getattr(origin, "exception", None)
-        name, target = leaving.name, {"target": arriving.name}
-        if event == "switch" and error is None:
+        name, failed = leaving.name, event == "throw" or error is not None
+        if not failed:
             line = self.source.last_line(leaving.code)
-            kept = hasattr(origin, "value")  # the hub would tell nobody
+            # Of gevent's Greenlets, the hub gets nothing: they keep it.
+            kept = hasattr(origin, "value")
             value = self.word(origin.value) if kept else None
-            fields = target | {"value": value}
+            fields = {"target": target, "value": value}
             self._arrival = self._add("return", name, line, fields)
-            self._add("die", name, line, target | {"error": None})
+            self._add("die", name, line, {"target": target, "error": None})
         else:
-            line = self.line_of_error(error)
-            word = "an error" if error is None else self.word(error)
-            fields = target | {"error": word}
-            self._arrival = self._add("die", name, line, fields)
-        self._arrival |= self._where()
+            fields = {"target": target, "error": "an error"}
+            self._arrival = self._add("die", name, None, fields)
+            if error is not None:
+                self._died_of(self._arrival, error)
+
+    def _died_of(self, event, error):
+        event["error"] = self.word(error)
+        event["line"] = self.source.line_of_error(error)
 
     def _guess(self, event, frame):
-        # Nobody whom we could ask has passed it: a method of the library's
-        # has.  It may be named in the script, or in the callback that runs.
+        # No method of the script's greenlets was called to come here, but
+        # one of the library's: look at what it was given.
         if event == "throw":
             errors = [one for one in self.running if is_error(one)]
             return self.word(errors[-1]) if errors else None
@@ -180,35 +180,25 @@ class Recorder:
         call = None if found is None else self.source.call(found)
         if call is None or getattr(call.func, "attr", "") != "switch":
             return None
-        if [type(one) for one in call.args] == [ast.Constant]:
-            return self.word(call.args[0].value)
-        return None
+        constant = [type(one) for one in call.args] == [ast.Constant]
+        return self.word(call.args[0].value) if constant else None
 
-    def arrived(self, value: Any = None, error: Any = None) -> None:
+    def arrived(self, value: Any = (), error: Any = None) -> None:
         """Complete the event that brought control here.
 
         Whoever called ``switch`` has got *value*, or *error* was raised.
         """
-        event, me = self._arrival, self.known(self.current()).name
-        if event is None or event["target"] != me or not self.recorded():
+        event, self._arrival = self._arrival, None
+        if event is None or not self.recording():
             return
-        self._arrival = None
+        if event["target"] != self.known(self.layer.getcurrent()).name:
+            return
         if event["event"] == "die":
-            event["error"] = self.word(error)
-            event["line"] = self.line_of_error(error)
-        elif event["value"] is None and error is not None:
-            event["value"] = self.word(error)
-        elif event["value"] is None and value != ():
-            event["value"] = self.word(value)
-
-    def line_of_error(self, error: Any) -> int | None:
-        """Return the innermost line of the script in an error's traceback."""
-        line, tb = None, getattr(error, "__traceback__", None)
-        while tb is not None:
-            if tb.tb_frame.f_code.co_filename == self.source.path:
-                line = tb.tb_lineno
-            tb = tb.tb_next
-        return line
+            if error is not None:  # its parent got it; else it was kept
+                self._died_of(event, error)
+        elif event["value"] is None:
+            came = value if error is None else error
+            event["value"] = None if came == () else self.word(came)
 
     # -- Names
 
@@ -217,208 +207,110 @@ class Recorder:
 
         *args* are those that its function will get, as far as we can see.
         """
-        found = vars(greenlet).get(self._key)
-        return found or self._meet(greenlet, args)
+        found: Known | None = vars(greenlet).get(self._key)
+        return self._meet(greenlet, args) if found is None else found
 
     def _meet(self, greenlet, args):
-        role = self._role(greenlet)
-        frame = sys._getframe(2)
         function, more = function_of(greenlet)
-        name = role or self._free(
-            self._variable(greenlet, frame) or called(function, more + args)
-        )
-        code = getattr(function, "__code__", None)
-        known = Known(name, (role or "greenlet").split()[0], code)
+        parent, kind = greenlet.parent, "greenlet"
+        if parent is None:
+            kind = name = "main"
+        elif isinstance(greenlet, self.hub):
+            kind = name = "hub"
+        else:
+            name = self._variable(greenlet)
+            name = name or after_function(function, more + args)
+        if parent is not None:
+            parent = self.known(parent).name
+        name = self._free(name)
+        known = Known(name, kind, getattr(function, "__code__", None))
+        # In its own dictionary, so that nothing here keeps it alive.
         vars(greenlet)[self._key] = known
-        parent = greenlet.parent
-        parent = None if parent is None else self.known(parent).name
-        self.greenlets[name] = {"kind": known.kind, "parent": parent}
-        if not role:
+        self.greenlets[name] = {"kind": kind, "parent": parent}
+        if kind == "greenlet":
             self.note("spawn", target=name, parent=parent)
-        if self._slices is not None:
-            self._slices.append(weakref.ref(greenlet))
+        if self._met is not None:
+            self._met.append(weakref.ref(greenlet))
         return known
 
-    def _role(self, greenlet):
-        if greenlet.parent is None:
-            return self._free("main")
-        return self._free("hub") if isinstance(greenlet, self.hub) else None
-
-    def _variable(self, greenlet, frame):
-        frame = self.source.frame(frame)
+    def _variable(self, greenlet):
+        frame = self.source.frame(sys._getframe(1))
         name = self.source.variable(frame)
         if name is None and frame is not None:
-            call = self.source.call(frame)
-            owner = getattr(getattr(call, "func", None), "value", None)
-            name = getattr(owner, "id", None)  # as in a.start()
-            if frame.f_globals.get(name) is not greenlet and (
-                name not in frame.f_code.co_varnames
-                or frame.f_locals.get(name) is not greenlet
-            ):
-                name = None
+            name = self.source.owner(frame)  # as in a.start()
+            if name not in frame.f_code.co_varnames:
+                holder = frame.f_globals.get(name)
+            else:
+                holder = frame.f_locals.get(name)
+            return name if holder is greenlet else None
         return name
 
     def _free(self, name):
-        number, free = 1, name
-        while free in self.greenlets:
-            number += 1
-            free = f"{name} {number}"
-        return free
-
-    def fd(self, number: int) -> str:
-        """Return the name of a descriptor, which does not vary."""
-        name = f"fd {len(self._fds) + 1}"
-        return self._fds.setdefault(number, name)
-
-    def numbered(self, kind: str) -> str:
-        """Return a name for one more of a *kind*."""
-        self._numbers[kind] += 1
-        return f"{kind} {self._numbers[kind]}"
+        self._same[name] += 1
+        number = self._same[name]
+        free = name if number == 1 else f"{name} {number}"
+        return self._free(name) if free in self.greenlets else free
 
     def word(self, value: Any) -> str:
         """Return *value* in words that are the same in each run."""
         if isinstance(value, self.layer.greenlet):
             return self.known(value).name
-        text = repr(value)
-        return self.stable(text if len(text) <= LONGEST else shortened(text))
+        return word(value)
 
-    def stable(self, text: str) -> str:
-        """Return *text* without what differs from run to run."""
-        text = PORT.sub("port", ADDRESS.sub("", text))
-        return FD.sub("fd", text)
+    # -- Stacks
 
-    def _where(self):
-        if self._slices is None:
-            return {}
-        alive = [one for ref in self._slices if (one := ref()) is not None]
-        return {
-            "slices": {
+    def _note_slices(self):
+        if self._met is not None and self._arrival is not None:
+            alive = [one for ref in self._met if (one := ref()) is not None]
+            self._arrival["slices"] = {
                 self.known(one).name: [
                     one._stack_start,
                     one._stack_stop,
                     one._stack_saved,
                 ]
                 for one in alive
-                if one._stack_start
+                if one._stack_start or one.parent is None
             }
-        }
+
+    def _count_from_main(self):
+        # Addresses are counted from where main was first left.  Its own
+        # stop, and its start before that, have none: None.
+        slices = [one["slices"] for one in self.events if "slices" in one]
+        starts = [start for one in slices for start, *_ in one.values()]
+        first = next(filter(None, starts), 0)
+        for one in slices:
+            for name, (start, stop, saved) in one.items():
+                one[name] = [
+                    start - first if start else None,
+                    None if name == "main" else stop - first,
+                    saved,
+                ]
 
 
-class Out(io.TextIOBase):
-    """A standard output that notes each line, and whose it is."""
+class Out(io.RawIOBase):
+    """A standard output that notes each line, and whose it is.
+
+    *tee* gets all of it, too.
+    """
 
     def __init__(self, recorder: Recorder, tee: TextIO | None = None) -> None:
-        self._recorder, self._tee, self._rest = recorder, tee, ""
+        self._recorder, self._tee, self._rest = recorder, tee, b""
 
-    def write(self, text: str) -> int:
+    def writable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def write(self, data: Any) -> int:
         """Note each whole line."""
         if self._tee is not None:
-            self._tee.write(text)
-        *lines, self._rest = (self._rest + text).split("\n")
+            self._tee.write(bytes(data).decode("utf-8", "replace"))
+        *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
         for line in lines:
-            said = self._recorder.stable(line)
-            self._recorder.note("print", text=said)
-        return len(text)
+            text = stable(line.decode("utf-8", "replace"))
+            self._recorder.note("print", text=text)
+        return len(data)
 
     def end(self) -> None:
         """Note a last line that nobody has ended."""
         if self._rest:
-            self.write("\n")
-
-
-def traced(greenlet: Any, recorder: Recorder) -> Any:
-    """Return a type that is *greenlet*, and tells what is made and passed."""
-
-    class Kind(type(greenlet)):  # type: ignore[misc]
-        def __instancecheck__(cls, one: object) -> bool:
-            if cls is Traced:
-                return isinstance(one, greenlet)
-            return super().__instancecheck__(one)
-
-    class Traced(greenlet, metaclass=Kind):  # type: ignore[misc]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            if recorder.recorded():
-                recorder.known(self)
-
-        def switch(self, *args: Any, **kwargs: Any) -> Any:
-            if not recorder.recorded():
-                return super().switch(*args, **kwargs)
-            return passed(super().switch, packed(args, kwargs), args, kwargs)
-
-        def throw(self, *args: Any) -> Any:
-            if not recorder.recorded():
-                return super().throw(*args)
-            what = recorder.word(thrown(*args))
-            return passed(super().throw, what, args, {})
-
-        @property
-        def gr_frame(self) -> FrameType | None:
-            frame = super().gr_frame
-            while frame is not None and frame.f_code.co_filename == HERE:
-                frame = frame.f_back
-            return frame
-
-    def packed(args, kwargs):
-        if not args and not kwargs:
-            return None
-        value = args[0] if len(args) == 1 and not kwargs else args
-        return recorder.word((args, kwargs) if kwargs else value)
-
-    def passed(switch, what, args, kwargs):
-        recorder.passing = what
-        try:
-            result = switch(*args, **kwargs)
-        except BaseException as error:
-            recorder.arrived(error=error)
-            raise
-        finally:
-            recorder.passing = None
-        recorder.arrived(result)
-        return result
-
-    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(Traced, name, getattr(greenlet, name))
-    return Traced
-
-
-def frame_of(greenlet: Any) -> FrameType | None:
-    """Return the frame where *greenlet* waits."""
-    return greenlet.gr_frame  # type: ignore[no-any-return]
-
-
-def function_of(greenlet: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return the function that *greenlet* will call, and its arguments."""
-    args = getattr(greenlet, "args", ())
-    for name in ("_target", "_run", "run"):
-        function = getattr(greenlet, name, None)
-        if function is not None:
-            break
-    if getattr(function, "__self__", None) is greenlet:
-        return type(greenlet), args  # a subclass brings its own
-    args += getattr(function, "args", ())  # of a partial
-    return getattr(function, "func", function), args
-
-
-def called(function: Any, args: tuple[Any, ...]) -> str:
-    """Return the name of *function*, and the first word it is given."""
-    name = getattr(function, "__name__", "greenlet").strip("<>")
-    words = [one for one in args if type(one) is str]
-    return " ".join([name, *words[:1]])
-
-
-def thrown(kind: Any = None, value: Any = None, *_: Any) -> Any:
-    """Return what ``throw`` throws, from its arguments."""
-    return value if isinstance(value, BaseException) else kind
-
-
-def is_error(one: Any) -> bool:
-    """Return whether *one* is an exception, or a class of them."""
-    return isinstance(one, BaseException) or (
-        isinstance(one, type) and issubclass(one, BaseException)
-    )
-
-
-def shortened(text: str) -> str:
-    """Return *text*, cut to the length of a label."""
-    return text[: LONGEST - 1] + "…"
+            self.write(b"\n")

@@ -4,16 +4,18 @@ import ast
 import contextlib
 import doctest
 import importlib
+import io
 import os
 import sys
 import traceback
 import types
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
-from typing import TextIO
+from typing import Any, TextIO
 
-from .loops import telling
-from .recorder import Event, Out, Recorder
+from . import on_evening, on_gevent
+from .greenlets import traced
+from .recorder import Out, Recorder
 from .source import Source
 
 LIBRARIES = ("gevent", "evening")
@@ -62,17 +64,20 @@ def record_here(
     slices: bool = False,
     args: Sequence[str] = (),
     tee: TextIO | None = None,
-) -> tuple[Event, BaseException | None]:
+) -> tuple[dict[str, Any], BaseException | None]:
     """Record a run in this process; return it, and what ended it if any.
 
-    *tee* gets what the script prints, too.
+    *tee* gets what the script prints, too.  Raise ImportError or
+    NotImplementedError where the library is not there, or can't be watched.
     """
     source = Source(script)
-    recorder = start(source, library, slices)
+    if library == "evening":
+        stand_in("evening")
+    recorder = watching(source, slices)
     out = Out(recorder, tee)
-    run = run_session if session else run_script
-    ended: BaseException | None = None
-    with telling(recorder, library), contextlib.redirect_stdout(out):
+    stdout = io.TextIOWrapper(out, "utf-8", write_through=True)  # type: ignore[type-var]
+    run, ended = run_session if session else run_script, None
+    with telling(recorder, library), contextlib.redirect_stdout(stdout):
         try:
             run(source, args)
         except BaseException as error:
@@ -81,20 +86,32 @@ def record_here(
     return recorder.run(), ended
 
 
-def start(source: Source, library: str, slices: bool) -> Recorder:
-    """Return a recorder of what *library* will do.
-
-    Raise ImportError where it is not there, or can't be watched.
-    """
-    if library == "evening":
-        stand_in("evening")
+def watching(source: Source, slices: bool) -> Recorder:
+    """Return a recorder of what the library under gevent's names will do."""
     layer = importlib.import_module("greenlet")
-    hub = importlib.import_module("gevent.hub")
+    hub = importlib.import_module("gevent.hub").Hub
+    layer.gettrace()  # does the engine tell of switches?
     if slices and not hasattr(layer.greenlet, "_stack_start"):
-        raise ImportError(
-            f"no slices on {library}: they are of evening's own engine"
-        )
-    return Recorder(source, layer, hub.Hub, slices)
+        raise ImportError("slices are told by evening's own engine alone")
+    return Recorder(source, layer, hub, slices)
+
+
+@contextlib.contextmanager
+def telling(recorder: Recorder, library: str) -> Iterator[None]:
+    """Have *library* tell *recorder* what it does, till the block is left."""
+    layer = recorder.layer
+    with contextlib.ExitStack() as stack:
+
+        def hold(owner: Any, name: str, new: Any) -> None:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, new)
+
+        hold(layer, "greenlet", traced(layer.greenlet, recorder))
+        tell = (on_gevent if library == "gevent" else on_evening).tell
+        tell(recorder, hold)
+        stack.callback(layer.settrace, layer.gettrace())
+        layer.settrace(recorder.switched)
+        yield
 
 
 def run_script(source: Source, args: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ where a function ends, stands in the text.
 """
 
 import ast
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
@@ -56,6 +57,11 @@ class Source:
         _, line, _, column = positions[frame.f_lasti // 2]
         return self._calls.get((line or 0, column or 0))
 
+    def owner(self, frame: FrameType) -> str | None:
+        """Return the variable whose method *frame* calls, as in a.start()."""
+        owner = getattr(getattr(self.call(frame), "func", None), "value", None)
+        return owner.id if isinstance(owner, ast.Name) else None
+
     def variable(self, frame: FrameType | None) -> str | None:
         """Return the variable that will hold what is being made."""
         found = self.frame(frame)
@@ -77,6 +83,14 @@ class Source:
         """Return where a function of the script ends, if in one place."""
         first = self.first_line(code)
         return None if first is None else ending(self._functions.get(first))
+
+    def line_of_error(self, error: BaseException) -> int | None:
+        """Return the innermost line of the script that *error* came by."""
+        line = None
+        for frame, number in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename == self.path:
+                line = number
+        return line
 
 
 def end_of(node: ast.expr) -> tuple[int, int]:

@@ -1,19 +1,19 @@
 """Print a run as text: a column for each greenlet, a row for each event."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .recorder import Event
 
 WIDTH = 80
 LINE = 5  # the script's line, and a space
-WORDS = 34  # at least so much is for words
-NARROW, WIDE = 3, 11  # a lane
+TEXT = 34  # at least so much is for words
+NARROW = 3  # a lane whose greenlet's name has no room
 
 
 def words(event: Event) -> str:
     """Return what *event* tells, in a few words."""
-    return WORD[event["event"]](event)
+    return WORDS[event["event"]](event)
 
 
 def passed(event):
@@ -33,8 +33,13 @@ def watched(event):
     return f"{event['watcher']} {event['event'].partition('_')[2]}s{fd}"
 
 
+POLLS = {
+    "0": "ask the kernel, don't sleep",
+    "none": "ask the kernel, sleep till it tells",
+    "timer": "ask the kernel, sleep till a timer",
+}
 #: How each kind of event is told.
-WORD = {
+WORDS: dict[str, Callable[[Event], str]] = {
     "spawn": lambda e: f"make {e['target']}, a child of {e['parent']}",
     "start": lambda e: f"{e['target']} begins",
     "switch": lambda e: f"switch to {e['target']}{passed(e)}",
@@ -45,7 +50,7 @@ WORD = {
     "turn": lambda e: f"turn {e['turn']} of the loop",
     "poll": lambda e: POLLS[e["timeout"]],
     "watcher_start": watched,
-    "watcher_stop": lambda e: watched(e).replace("stops", "stops"),
+    "watcher_stop": watched,
     "watcher_fire": watched,
     "timer_set": lambda e: f"{e['timer']} set to {e['seconds']:g} s",
     "timer_due": lambda e: f"{e['timer']} is due",
@@ -53,75 +58,70 @@ WORD = {
     "callback_run": lambda e: f"run: {e['callback']}",
     "fd_ready": lambda e: f"{e['fd']} is ready to {e['what']}",
 }
-POLLS = {
-    "0": "ask the kernel, don't sleep",
-    "none": "ask the kernel, sleep till it tells",
-    "timer": "ask the kernel, sleep till a timer",
-}
+SIGNS = {"print": "■", "spawn": "+", "start": "○", "turn": "↻"}
+ENDS = {"switch": "●", "throw": "●", "die": "†"}  # where an arrow begins
 
 
 def timeline(run: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the text that shows *run*."""
     lanes = Lanes([*run["greenlets"]])
     yield from lanes.head()
-    started = {"main"}
+    alive = {"main"}
     for event in run["events"]:
         if event["event"] == "start":
-            started.add(event["target"])
-        yield lanes.row(event, started)
+            alive.add(event["target"])
+        yield lanes.row(event, alive)
         if event["event"] == "die":
-            started.discard(event["greenlet"])
+            alive.discard(event["greenlet"])
 
 
 class Lanes:
-    """The columns: where each greenlet's lane is."""
+    """The columns: where each greenlet's lane is.
+
+    They bear the greenlets' names where there is room, else numbers; the
+    last is for all that have no lane of their own.
+    """
 
     def __init__(self, names: list[str]) -> None:
-        self.names = names
         longest = max(map(len, names)) + 2
-        room = (WIDTH - LINE - WORDS) // len(names)
-        self.width = max(NARROW, min(longest, room, WIDE))
-        self.named = longest <= self.width + 1
+        room = WIDTH - LINE - TEXT
+        self.named = longest * len(names) <= room
+        self.width = longest if self.named else NARROW
+        last = room // self.width - 1
+        self.lanes = {name: min(n, last) for n, name in enumerate(names)}
 
     def head(self) -> Iterator[str]:
-        """Yield the names, above the lanes or as a list."""
-        labels = self.names
-        if not self.named:
-            labels = [f"{n}" for n, _ in enumerate(self.names, 1)]
-            for label, name in zip(labels, self.names, strict=True):
-                yield f"{label:>{LINE - 1}} {name}"
+        """Yield what stands above the lanes."""
+        if self.named:
+            labels = [*self.lanes]
+        else:
+            labels = [f"{n + 1}" for n in sorted({*self.lanes.values()})]
+            for name, lane in self.lanes.items():
+                yield f"{lane + 1:>{LINE - 1}} {name}"
             yield ""
         row = "".join(label.ljust(self.width) for label in labels)
         yield f"line {row}".rstrip()
 
-    def row(self, event: Event, started: set[str]) -> str:
-        """Return the row of *event*; lanes in *started* go on."""
-        marks = ["│" if name in started else " " for name in self.names]
-        cells = "".join(mark.ljust(self.width) for mark in marks)
-        here = self.names.index(event["greenlet"])
-        kind = event["event"]
-        if kind in ("switch", "throw", "die"):
-            there = self.names.index(event["target"])
-            cells = self.arrow(cells, here, there, kind)
+    def row(self, event: Event, alive: set[str]) -> str:
+        """Return the row of *event*; the lanes of those *alive* go on."""
+        cells = [" "] * self.width * (max(self.lanes.values()) + 1)
+        for name in alive:
+            cells[self.lanes[name] * self.width] = "│"
+        here = self.lanes[event["greenlet"]] * self.width
+        if event["event"] in ENDS:
+            there = self.lanes[event["target"]] * self.width
+            draw_arrow(cells, here, there, event["event"])
         else:
-            cells = self.put(cells, here, SIGNS.get(kind, "●"))
+            cells[here] = SIGNS.get(event["event"], "●")
         line = "" if event["line"] is None else event["line"]
-        return f"{line:>{LINE - 1}} {cells}{words(event)}".rstrip()
-
-    def put(self, cells: str, lane: int, sign: str) -> str:
-        """Return *cells* with a sign in one lane."""
-        at = lane * self.width
-        return cells[:at] + sign + cells[at + 1 :]
-
-    def arrow(self, cells: str, here: int, there: int, kind: str) -> str:
-        """Return *cells* with an arrow from lane to lane."""
-        first, last = sorted((here * self.width, there * self.width))
-        dash = "─" if kind == "switch" else "╌"
-        ends = ("●", "▶") if here < there else ("◀", "●")
-        if kind == "die":
-            ends = tuple(end.replace("●", "×") for end in ends)
-        shaft = ends[0] + dash * (last - first - 1) + ends[1]
-        return cells[:first] + shaft + cells[last + 1 :]
+        text = f"{line:>{LINE - 1}} {''.join(cells)}{words(event)}"
+        return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
 
 
-SIGNS = {"print": "■", "spawn": "+", "start": "○", "turn": "↻"}
+def draw_arrow(cells: list[str], here: int, there: int, kind: str) -> None:
+    """Draw in *cells* how control goes from one column to another."""
+    first, last = sorted((here, there))
+    dash = "─" if kind == "switch" else "╌"
+    cells[first:last] = dash * (last - first)
+    cells[there] = "▶" if here < there else "◀"
+    cells[here] = ENDS[kind]

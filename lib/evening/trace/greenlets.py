@@ -1,0 +1,92 @@
+"""The type of greenlets that a recorded script is given."""
+
+from typing import Any
+
+from .names import word
+
+
+class Kind(type):
+    """The type of that type: what the engine makes is of it, too."""
+
+    def __instancecheck__(cls, one: object) -> bool:
+        if "_plain" in vars(cls):
+            return isinstance(one, vars(cls)["_plain"])
+        return super().__instancecheck__(one)
+
+
+class Telling:
+    """Tells the recorder when it is made, and what is passed with a switch.
+
+    Who calls ``switch`` knows what goes, and later learns what comes back.
+    """
+
+    _recorder: Any
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self._recorder.recording():
+            self._recorder.known(self)
+
+    def switch(self, *args, **kwargs):
+        """Go there; note what is passed, there and back."""
+        if not self._recorder.recording():
+            return super().switch(*args, **kwargs)
+        value = packed(args, kwargs)
+        sent = None if value == () else self._recorder.word(value)
+        with Passage(self._recorder, sent) as passage:
+            passage.result = super().switch(*args, **kwargs)
+        return passage.result
+
+    def throw(self, *args):
+        """Raise there; note what is thrown, and what comes back."""
+        if not self._recorder.recording():
+            return super().throw(*args)
+        with Passage(self._recorder, word(thrown(*args))) as passage:
+            passage.result = super().throw(*args)
+        return passage.result
+
+    @property
+    def gr_frame(self):
+        """Where it waits, as if nobody recorded."""
+        frame = super().gr_frame
+        while frame is not None and frame.f_code.co_filename == __file__:
+            frame = frame.f_back
+        return frame
+
+
+class Passage:
+    """A switch of the script's: what is sent, and what comes back."""
+
+    def __init__(self, recorder: Any, sent: str | None) -> None:
+        self.recorder, self.sent, self.result = recorder, sent, None
+
+    def __enter__(self) -> "Passage":
+        self.recorder.sent = self.sent
+        return self
+
+    def __exit__(self, kind: object, error: object, tb: object) -> None:
+        self.recorder.sent = None
+        if error is not None:
+            self.recorder.arrived(error=error)
+        else:
+            self.recorder.arrived(self.result)
+
+
+def traced(greenlet: Any, recorder: Any) -> Any:
+    """Return a type that is *greenlet*, and tells *recorder*."""
+    names = ("__name__", "__qualname__", "__module__", "__doc__")
+    body = {name: getattr(greenlet, name) for name in names}
+    body |= {"_plain": greenlet, "_recorder": recorder}
+    return Kind(greenlet.__name__, (Telling, greenlet), body)
+
+
+def packed(args, kwargs):
+    """Return what ``switch`` returns to whom these are passed."""
+    if kwargs:
+        return (args, kwargs) if args else kwargs
+    return args[0] if len(args) == 1 else args
+
+
+def thrown(kind=None, value=None, *_):
+    """Return what ``throw`` throws, from its arguments."""
+    return value if isinstance(value, BaseException) else kind

@@ -1,0 +1,72 @@
+"""Find names for what has none, which are the same in each run."""
+
+import re
+from collections import Counter
+from typing import Any
+
+LONGEST = 60  # characters of a value
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+PORT = re.compile(r"(?<=\('127\.0\.0\.1', )\d+(?=\))")
+FD = re.compile(r"\bfd=\d+")
+
+
+class Numbers:
+    """What is called by its kind and a number, in the order it comes."""
+
+    def __init__(self) -> None:
+        self._last: Counter[str] = Counter()
+        self._fds: dict[int, str] = {}
+
+    def next(self, kind: str) -> str:
+        """Return the name of one more of a *kind*."""
+        self._last[kind] += 1
+        return f"{kind} {self._last[kind]}"
+
+    def fd(self, number: int) -> str:
+        """Return the name of the descriptor *number*."""
+        if number not in self._fds:
+            self._fds[number] = self.next("fd")
+        return self._fds[number]
+
+
+def stable(text: str) -> str:
+    """Return *text* without addresses, ports and descriptors."""
+    return FD.sub("fd", PORT.sub("port", ADDRESS.sub("", text)))
+
+
+def word(value: object) -> str:
+    """Return the repr of *value*, fit for a label."""
+    text = error_name(value) or stable(repr(value))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def error_name(one: object) -> str:
+    """Return the name of *one* where it is a class of exceptions, or ""."""
+    is_class = isinstance(one, type) and issubclass(one, BaseException)
+    return one.__name__ if isinstance(one, type) and is_class else ""
+
+
+def is_error(one: object) -> bool:
+    """Return whether *one* is an exception, or a class of them."""
+    return isinstance(one, BaseException) or bool(error_name(one))
+
+
+def function_of(greenlet: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the function that *greenlet* will call, and its arguments."""
+    args = getattr(greenlet, "args", ())
+    for name in ("_target", "_run", "run"):  # evening's, gevent's, greenlet's
+        function = getattr(greenlet, name, None)
+        if function is not None:
+            break
+    if getattr(function, "__self__", None) is greenlet:
+        return type(greenlet), args  # a subclass brings its own
+    return getattr(function, "func", function), args + getattr(
+        function, "args", ()
+    )  # of a partial
+
+
+def after_function(function: Any, args: tuple[Any, ...]) -> str:
+    """Return a name made of a function's and of the first word it gets."""
+    name = getattr(function, "__name__", "greenlet").strip("<>")
+    words = [one for one in args if type(one) is str]
+    return " ".join([name, *words[:1]])
