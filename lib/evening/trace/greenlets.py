@@ -14,11 +14,8 @@ class Kind(type):
         return super().__instancecheck__(one)
 
 
-class Telling:
-    """Tells the recorder when it is made, and what is passed with a switch.
-
-    Who calls ``switch`` knows what goes, and later learns what comes back.
-    """
+class Made:
+    """Tells the recorder when it is made."""
 
     _recorder: Any
 
@@ -26,6 +23,13 @@ class Telling:
         super().__init__(*args, **kwargs)
         if self._recorder.recording():
             self._recorder.known(self)
+
+
+class Telling(Made):
+    """Tells the recorder, too, what is passed with a switch.
+
+    Who calls ``switch`` knows what goes, and later learns what comes back.
+    """
 
     def switch(self, *args, **kwargs):
         """Go there; note what is passed, there and back."""
@@ -73,11 +77,16 @@ class Passage:
 
 
 def traced(greenlet: Any, recorder: Any) -> Any:
-    """Return a type that is *greenlet*, and tells *recorder*."""
+    """Return a type that is *greenlet*, and tells *recorder*.
+
+    Where the stacks are recorded, its ``switch`` is the engine's own: one in
+    between would be on the stack.
+    """
     names = ("__name__", "__qualname__", "__module__", "__doc__")
     body = {name: getattr(greenlet, name) for name in names}
     body |= {"_plain": greenlet, "_recorder": recorder}
-    return Kind(greenlet.__name__, (Telling, greenlet), body)
+    telling = Made if recorder.slices else Telling
+    return Kind(greenlet.__name__, (telling, greenlet), body)
 
 
 def packed(args, kwargs):

@@ -56,7 +56,8 @@ class Recorder:
         self.sent: str | None = None  # what is on its way to the target
         self.running: list[Any] = []  # arguments of the callbacks that run
         self.queued: list[str] = []  # greenlets that are callbacks themselves
-        self._met: list[weakref.ref[Any]] | None = [] if slices else None
+        self.slices = slices
+        self._met: list[weakref.ref[Any]] = []
         self._arrival: Event | None = None  # what brought control here
         self._key = f"evening.trace {id(self):x}"
         self._thread = get_ident()
@@ -229,7 +230,7 @@ class Recorder:
         self.greenlets[name] = {"kind": kind, "parent": parent}
         if kind == "greenlet":
             self.note("spawn", target=name, parent=parent)
-        if self._met is not None:
+        if self.slices:
             self._met.append(weakref.ref(greenlet))
         return known
 
@@ -260,7 +261,7 @@ class Recorder:
     # -- Stacks
 
     def _note_slices(self):
-        if self._met is not None and self._arrival is not None:
+        if self.slices and self._arrival is not None:
             alive = [one for ref in self._met if (one := ref()) is not None]
             self._arrival["slices"] = {
                 self.known(one).name: [
