@@ -18,9 +18,9 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 
 from drawing import drawing
+from evening.trace.stand_in import stand_in
 from frame import framed, placed
 from record import Recorder, from_child, load, run_session
-from run_snippet import stand_in
 from slices import Figure, number, title
 from watch import Recording
 

@@ -16,7 +16,8 @@ import sys
 import types
 from pathlib import Path
 
-from run_snippet import SNIPPETS, TIMEOUT, stand_in
+from evening.trace.stand_in import stand_in
+from run_snippet import SNIPPETS, TIMEOUT
 
 #: The steps of a turn, as evening's Loop names its methods.
 STEPS = (

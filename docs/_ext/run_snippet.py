@@ -6,7 +6,6 @@
 
 import doctest
 import functools
-import importlib
 import importlib.util
 import os
 import subprocess
@@ -18,16 +17,6 @@ from pathlib import Path
 SNIPPETS = Path(__file__).parents[2] / "snippets"
 TIMEOUT = 30  # seconds; each takes a fraction of one
 RUNS = ThreadPoolExecutor(os.cpu_count())
-
-# What a snippet imports, and the module of ours that stands in for it.
-STAND_INS = {
-    "greenlet": "greenlet",
-    "gevent": "",
-    "gevent.core": "core",
-    "gevent.event": "event",
-    "gevent.hub": "hub",
-    "gevent.socket": "socket",
-}
 
 # A greenlet made of a thread can't hold these: each says why it is left out.
 NOT_ON_THREADS = {
@@ -113,18 +102,11 @@ def run(name, library):
     return ""
 
 
-def stand_in(package):
-    """Let *package* answer to the names of greenlet and gevent."""
-    modules = {
-        theirs: importlib.import_module(f"{package}.{ours}".rstrip("."))
-        for theirs, ours in STAND_INS.items()
-    }
-    sys.modules.update(modules)
-
-
 def main(path, package):
     """Run the session of the snippet at *path*; return how much failed."""
-    if package != "gevent":
+    if package != "gevent":  # where it is, ours is not even imported
+        from evening.trace.stand_in import stand_in
+
         stand_in(package)
     source = Path(path).read_text("utf-8")
     snippet = types.ModuleType(Path(path).stem)

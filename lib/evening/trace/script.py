@@ -10,51 +10,15 @@ import sys
 import traceback
 import types
 from collections.abc import Iterator, Sequence
-from importlib.machinery import ModuleSpec
 from typing import Any, TextIO
 
 from . import on_evening, on_gevent
 from .greenlets import traced
 from .recorder import Out, Recorder
 from .source import Source
+from .stand_in import stand_in
 
 LIBRARIES = ("gevent", "evening")
-
-#: What a script imports, and the module of evening's that stands in for it.
-STAND_INS = {
-    "greenlet": "greenlet",
-    "gevent": "",
-    "gevent.core": "core",
-    "gevent.event": "event",
-    "gevent.hub": "hub",
-    "gevent.socket": "socket",
-}
-
-
-class Missing:
-    """Refuses what gevent has and evening doesn't."""
-
-    def find_spec(
-        self, name: str, path: object = None, target: object = None
-    ) -> ModuleSpec | None:
-        """Raise ImportError for a module of gevent's."""
-        if name.startswith("gevent."):
-            raise ImportError(
-                f"evening has no {name}: record this script on gevent, "
-                "--library gevent",
-                name=name,
-            )
-        return None
-
-
-def stand_in(package: str) -> None:
-    """Let *package* answer to the names of greenlet and gevent."""
-    modules = {
-        theirs: importlib.import_module(f"{package}.{ours}".rstrip("."))
-        for theirs, ours in STAND_INS.items()
-    }
-    sys.modules.update(modules)
-    sys.meta_path.insert(0, Missing())
 
 
 def record_here(
