@@ -34,6 +34,7 @@ TESTS = [
         "names",
         "journey",
         "snippets",
+        "trace",
     ]
 ]
 ASK = (

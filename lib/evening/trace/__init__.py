@@ -73,6 +73,7 @@ def from_child(options, script, args, timeout):
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 timeout=timeout,
+                env={**os.environ},  # which another thread may change
             )
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"{where}: no end after {timeout} s") from None

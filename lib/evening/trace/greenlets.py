@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from .names import word
-
 
 class Kind(type):
     """The type of that type: what the engine makes is of it, too."""
@@ -45,7 +43,8 @@ class Telling(Made):
         """Raise there; note what is thrown, and what comes back."""
         if not self._recorder.recording():
             return super().throw(*args)
-        with Passage(self._recorder, word(thrown(*args))) as passage:
+        error = thrown(self._recorder.word, *args)
+        with Passage(self._recorder, error) as passage:
             passage.result = super().throw(*args)
         return passage.result
 
@@ -96,6 +95,10 @@ def packed(args, kwargs):
     return args[0] if len(args) == 1 else args
 
 
-def thrown(kind=None, value=None, *_):
-    """Return what ``throw`` throws, from its arguments."""
-    return value if isinstance(value, BaseException) else kind
+def thrown(word, kind=None, value=None, *_):
+    """Return what ``throw`` throws, in words."""
+    if isinstance(value, BaseException):
+        return word(value)
+    if kind is None:
+        return "GreenletExit"
+    return word(kind) if value is None else f"{word(kind)}({word(value)})"

@@ -1,7 +1,9 @@
 """Find names for what has none, which are the same in each run."""
 
 import re
+import reprlib
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 LONGEST = 60  # characters of a value
@@ -34,10 +36,25 @@ def stable(text: str) -> str:
     return FD.sub("fd", PORT.sub("port", ADDRESS.sub("", text)))
 
 
-def word(value: object) -> str:
-    """Return the repr of *value*, fit for a label."""
-    text = error_name(value) or stable(repr(value))
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+class Words(reprlib.Repr):
+    """Says what a value is, shortly and the same in each run.
+
+    *name_of* returns the name of what has one, else None.
+    """
+
+    def __init__(self, name_of: Callable[[object], str | None]) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = LONGEST
+        self.name_of = name_of
+
+    def word(self, value: object) -> str:
+        """Return the repr of *value*, fit for a label."""
+        text = stable(self.repr(value))
+        return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+    def repr1(self, x: Any, level: int) -> str:
+        """Return a name, or the repr."""
+        return self.name_of(x) or error_name(x) or super().repr1(x, level)
 
 
 def error_name(one: object) -> str:

@@ -18,11 +18,11 @@ from typing import Any, TextIO
 
 from .names import (
     Numbers,
+    Words,
     after_function,
     function_of,
     is_error,
     stable,
-    word,
 )
 from .source import Source
 
@@ -52,6 +52,7 @@ class Recorder:
         self.greenlets: dict[str, dict[str, str | None]] = {}
         self.events: list[Event] = []
         self.numbers = Numbers()
+        self.word = Words(self._name_of).word
         self.turn = 0
         self.sent: str | None = None  # what is on its way to the target
         self.running: list[Any] = []  # arguments of the callbacks that run
@@ -129,9 +130,11 @@ class Recorder:
         if not self.recording():
             return
         origin, target = pair
-        leaving, arriving = self.known(origin), self.known(target)
         frame = origin.gr_frame
-        line = self.source.line(frame)
+        leaving, line = self.known(origin), self.source.line(frame)
+        arriving = vars(target).get(self._key)
+        if arriving is None:  # it was made for this switch
+            arriving = self._meet(target, (), (leaving.name, line))
         if arriving.name in self.queued:
             self.queued.remove(arriving.name)
             fields = {"callback": f"switch {arriving.name}"}
@@ -211,7 +214,7 @@ class Recorder:
         found: Known | None = vars(greenlet).get(self._key)
         return self._meet(greenlet, args) if found is None else found
 
-    def _meet(self, greenlet, args):
+    def _meet(self, greenlet, args, maker=None):
         function, more = function_of(greenlet)
         parent, kind = greenlet.parent, "greenlet"
         if parent is None:
@@ -228,8 +231,11 @@ class Recorder:
         # In its own dictionary, so that nothing here keeps it alive.
         vars(greenlet)[self._key] = known
         self.greenlets[name] = {"kind": kind, "parent": parent}
-        if kind == "greenlet":
+        if kind == "greenlet" and maker is None:
             self.note("spawn", target=name, parent=parent)
+        elif kind == "greenlet":
+            fields = {"target": name, "parent": parent}
+            self._add("spawn", *maker, fields)
         if self.slices:
             self._met.append(weakref.ref(greenlet))
         return known
@@ -246,17 +252,15 @@ class Recorder:
             return name if holder is greenlet else None
         return name
 
+    def _name_of(self, one):
+        is_greenlet = isinstance(one, self.layer.greenlet)
+        return self.known(one).name if is_greenlet else None
+
     def _free(self, name):
         self._same[name] += 1
         number = self._same[name]
         free = name if number == 1 else f"{name} {number}"
         return self._free(name) if free in self.greenlets else free
-
-    def word(self, value: Any) -> str:
-        """Return *value* in words that are the same in each run."""
-        if isinstance(value, self.layer.greenlet):
-            return self.known(value).name
-        return word(value)
 
     # -- Stacks
 
@@ -307,11 +311,14 @@ class Out(io.RawIOBase):
             self._tee.write(bytes(data).decode("utf-8", "replace"))
         *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
         for line in lines:
-            text = stable(line.decode("utf-8", "replace"))
-            self._recorder.note("print", text=text)
+            self._note(line)
         return len(data)
+
+    def _note(self, line):
+        text = stable(line.decode("utf-8", "replace"))
+        self._recorder.note("print", text=text)
 
     def end(self) -> None:
         """Note a last line that nobody has ended."""
         if self._rest:
-            self.write(b"\n")
+            self._note(self._rest)

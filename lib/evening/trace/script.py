@@ -31,6 +31,7 @@ def record_here(
 ) -> tuple[dict[str, Any], BaseException | None]:
     """Record a run in this process; return it, and what ended it if any.
 
+    The process is the script's from then on: its modules and arguments stay.
     *tee* gets what the script prints, too.  Raise ImportError or
     NotImplementedError where the library is not there, or can't be watched.
     """
