@@ -47,6 +47,7 @@ extensions = [
     "journey",
     "cost",
     "memory",
+    "timeline",
     "bench",
     "conformance",
     "scenarios",

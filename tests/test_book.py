@@ -293,6 +293,11 @@ def write(house, page, text):
         ("```{drawing} nowhere\n```", "no docs/_figures/nowhere.svg"),
         ("```{watch} hub/nowhere\n```", "no snippets/hub/nowhere.py"),
         (
+            "```{timeline} hub/nowhere\n```",
+            "no snippets/hub/nowhere.trace.json",
+        ),
+        ("```{timeline} hub/kill\n:on: asyncio\n```", "asyncio"),
+        (
             "```{memory} greenlet/nowhere\n```",
             "no snippets/greenlet/nowhere.py",
         ),
@@ -331,6 +336,19 @@ def test_a_false_snippet_fails_with_file_line_and_difference(house, folder):
         assert f"snippets/hub/spawn_order.py on {library}:" in said
     assert f'snippets/hub/spawn_order.py", line {start}' in said
     assert "-a lie" in said
+
+
+@pytest.mark.parametrize("folder", ["docs", "talk"])
+def test_a_run_that_is_another_one_fails_with_its_events(house, folder):
+    path = house / "snippets/greenlet/messages.trace.json"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('"56"', '"57"', 1), "utf-8")
+    page = "```{snippet} greenlet/messages\n:trace:\n```"
+    write(house, f"{folder}/index.md", page)
+    status, said = build(house, "doctest", folder)
+    assert status != 0
+    assert "snippets/greenlet/messages.trace.json: " in said
+    assert "+gevent:14 gr1: switch to gr2 (56)" in said
 
 
 def test_a_snippet_that_hangs_is_ended(monkeypatch, tmp_path):

@@ -251,6 +251,22 @@ def test_a_golden_trace_that_is_missing_is_told():
     assert "snippets/greenlet/nowhere.trace.json: there is none" in said
 
 
+def test_accept_renews_and_removes(tmp_path, monkeypatch, capsys):
+    name = "greenlet/messages"
+    (tmp_path / "greenlet").mkdir()
+    text = (SNIPPETS / f"{name}.py").read_text("utf-8")
+    (tmp_path / f"{name}.py").write_text(text, "utf-8")
+    (tmp_path / "greenlet/nobody.trace.json").write_text("{}", "utf-8")
+    monkeypatch.setattr(golden, "SNIPPETS", tmp_path)
+    golden.accept([name])
+    made = (tmp_path / f"{name}.trace.json").read_text("utf-8")
+    assert made == (SNIPPETS / f"{name}.trace.json").read_text("utf-8")
+    assert not (tmp_path / "greenlet/nobody.trace.json").exists()
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    golden.accept([name])
+    assert capsys.readouterr().out == ""
+
+
 def test_the_first_shared_event_that_differs_is_told():
     name = "greenlet/messages"
     runs = json.loads(golden.golden(name).read_text("utf-8"))["runs"]
@@ -495,6 +511,15 @@ def test_a_hundred_greenlets_fit_as_well(tmp_path):
     _, said, _ = command(str(path))
     assert "print: 99" in said
     assert all(len(line) <= WIDTH for line in said.splitlines())
+
+
+def test_the_page_tells_each_option_and_each_kind_of_event():
+    page = (ROOT / "docs/trace.md").read_text("utf-8")
+    _, help_text, _ = command("--help")
+    options = {*re.findall(r"--\w+", help_text)} - {"--help"}
+    assert options == {*re.findall(r"^\| `(--\w+)", page, re.M)}
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", page, re.M)
+    assert {*re.findall(r"[a-z_]+", " ".join(rows))} == WORDS.keys()
 
 
 def test_each_kind_of_event_has_words():

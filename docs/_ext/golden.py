@@ -118,8 +118,14 @@ def disagreement(runs):
 
 
 def accept(names):
-    """Renew the golden traces of *names*, and remove all others."""
-    traces = RUNS.map(recorded, names)
+    """Renew the golden traces of *names*, and remove all others.
+
+    Exit with the reason where one can't be recorded.
+    """
+    try:
+        traces = [*RUNS.map(recorded, names)]
+    except (ValueError, TimeoutError) as error:
+        sys.exit(f"golden traces: {error}")
     wanted = {golden(name) for name in names}
     for path in {*SNIPPETS.rglob("*.trace.json")} - wanted:
         path.unlink()
