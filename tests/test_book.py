@@ -296,7 +296,6 @@ def write(house, page, text):
             "```{timeline} hub/nowhere\n```",
             "no snippets/hub/nowhere.trace.json",
         ),
-        ("```{timeline} hub/kill\n:on: asyncio\n```", "asyncio"),
         (
             "```{memory} greenlet/nowhere\n```",
             "no snippets/greenlet/nowhere.py",

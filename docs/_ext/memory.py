@@ -18,7 +18,6 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 
 from drawing import drawing
-from evening.trace.stand_in import stand_in
 from frame import framed, placed
 from record import Recorder, from_child, load, run_session
 from slices import Figure, number, title
@@ -40,6 +39,8 @@ TABLE = (
 def record(path):
     """Return the steps of a run; None where the engine is not built."""
     try:
+        from evening.trace.stand_in import stand_in
+
         stand_in("evening")
     except ImportError:
         return None
