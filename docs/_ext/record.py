@@ -16,7 +16,6 @@ import sys
 import types
 from pathlib import Path
 
-from evening.trace.stand_in import stand_in
 from run_snippet import SNIPPETS, TIMEOUT
 
 #: The steps of a turn, as evening's Loop names its methods.
@@ -118,6 +117,8 @@ def merged(steps):
 
 def record_turns(path):
     """Return lanes and steps of a run on evening: turns, calls, prints."""
+    from evening.trace.stand_in import stand_in
+
     stand_in("evening")
     from evening import core
 

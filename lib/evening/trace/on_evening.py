@@ -4,7 +4,7 @@ Here, and nowhere else, stand the names of evening's own that a recording
 holds: in core ``deque``, ``Loop.__init__``, ``run_callback``, ``_turn``,
 ``_waittime``, ``alarm``, ``cancel``, ``_feed_event``, ``Watcher.start`` and
 ``stop``, ``Readiness.fire``, the backends' ``poll``; in hub
-``wait_on_readiness``.
+``Greenlet.start`` and ``wait_on_readiness``.
 """
 
 import functools
@@ -22,11 +22,19 @@ IN = 1  # a Readiness's event; the other is OUT
 def tell(recorder: Recorder, hold: Callable[..., None]) -> None:
     """Have evening's classes tell *recorder*."""
     core = importlib.import_module("evening.core")
+    hub = importlib.import_module("evening.hub")
     watchers = Watchers(recorder, late=False)
     hold(core, "deque", queue(recorder, core, watchers))
     tell_turns(recorder, hold, core)
     tell_watchers(recorder, hold, core, watchers)
     tell_readiness(recorder, hold, core, watchers)
+
+    @around(hold, hub.Greenlet, "start")
+    def start(method, greenlet):
+        before = greenlet.started
+        method(greenlet)
+        if greenlet.started and not before and recorder.recording():
+            recorder.queue(greenlet)
 
 
 def around(hold, owner, name):
@@ -53,9 +61,7 @@ def queue(recorder, core, watchers):
     class Queue(deque):
         def append(self, one):
             if isinstance(one, greenlet) and recorder.recording():
-                name = recorder.known(one).name
-                recorder.queued.append(name)
-                recorder.note("callback_queued", callback=f"switch {name}")
+                recorder.queue(one)
             elif type(one) is list:  # a sleeper's alarm
                 watchers.due(one)
             super().append(one)
@@ -100,7 +106,7 @@ def tell_polls(recorder, hold, core, clock):
             loop.clock = real
         return seconds
 
-    for backend in core.Epoll, core.Poll:
+    for backend in core.Epoll, core.Kqueue, core.Poll:
 
         @around(hold, backend, "poll")
         def poll(method, backend, timeout):

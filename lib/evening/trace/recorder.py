@@ -120,6 +120,12 @@ class Recorder:
         if not self._slept():
             self.note("poll", timeout=timeout)
 
+    def queue(self, greenlet: Any) -> None:
+        """Note that the loop will switch to *greenlet* soon."""
+        name = self.known(greenlet).name
+        self.queued.append(name)
+        self.note("callback_queued", callback=f"switch {name}")
+
     def _slept(self):
         return bool(self.events) and self.events[-1]["event"] == "poll"
 
