@@ -418,6 +418,52 @@ def test_what_is_passed_is_told_in_both_directions(tmp_path, library):
     ]
 
 
+MADE_BY_THE_WAY = """
+from gevent.pool import Pool
+
+def double(n):
+    return 2 * n
+
+pool = Pool()
+single = pool.spawn(double, 1)
+doubled = pool.map(double, [1, 2])
+"""
+
+
+def test_what_is_made_by_the_way_has_its_functions_name(tmp_path):
+    run = record(script(tmp_path, MADE_BY_THE_WAY), "gevent")
+    made = [event["target"] for event in of_kind(run, "spawn")]
+    assert made == ["single", "__map", "double", "double 2"]
+
+
+THROWN = """
+import gevent
+
+def victim():
+    gevent.sleep(9)
+
+def thrower():
+    try:
+        gevent.sleep(9)
+    except ValueError:
+        other.throw(KeyError)
+
+other, thrower = gevent.spawn(victim), gevent.spawn(thrower)
+gevent.sleep(0)
+gevent.kill(thrower, ValueError("in"))
+gevent.sleep(0)
+gevent.sleep(0)
+"""
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_a_callback_throws_is_not_taken_for_anothers(tmp_path, library):
+    run = record(script(tmp_path, THROWN), library)
+    values = {one["target"]: one["value"] for one in of_kind(run, "throw")}
+    assert values["thrower"] == "ValueError('in')"
+    assert values["other"] in ("KeyError", None)
+
+
 THREADS = """
 from gevent import monkey
 monkey.patch_all()

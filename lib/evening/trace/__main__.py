@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -76,6 +77,7 @@ def write(run: dict[str, Any], wish: argparse.Namespace) -> None:
     if wish.chrome:
         put(wish.chrome, json.dumps(chrome(run, name)))
     if not (wish.json or wish.chrome):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end as `head` does
         print(*timeline(run), sep="\n")
 
 

@@ -1,5 +1,6 @@
 """Find names for what has none, which are the same in each run."""
 
+import functools
 import re
 import reprlib
 from collections import Counter
@@ -77,9 +78,9 @@ def function_of(greenlet: Any) -> tuple[Any, tuple[Any, ...]]:
             break
     if getattr(function, "__self__", None) is greenlet:
         return type(greenlet), args  # a subclass brings its own
-    return getattr(function, "func", function), args + getattr(
-        function, "args", ()
-    )  # of a partial
+    if isinstance(function, functools.partial):
+        return function.func, args + function.args
+    return function, args
 
 
 def after_function(function: Any, args: tuple[Any, ...]) -> str:

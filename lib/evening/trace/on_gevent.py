@@ -72,7 +72,8 @@ def maker(watchers, plain):
         if not watchers.recorder.recording():
             return plain(loop, *args, **kwargs)
         watcher = Watcher(loop, *args, **kwargs)
-        watcher.seconds = kwargs.get("after", args[0] if args else 0.0)
+        if plain.__name__ == "timer":  # which doesn't tell what it was given
+            watcher.seconds = kwargs.get("after", args[0] if args else 0.0)
         return watcher
 
     return make

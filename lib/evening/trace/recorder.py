@@ -55,7 +55,8 @@ class Recorder:
         self.word = Words(self._name_of).word
         self.turn = 0
         self.sent: str | None = None  # what is on its way to the target
-        self.running: list[Any] = []  # arguments of the callbacks that run
+        #: What the callback that a greenlet runs was given.
+        self.running: dict[str, tuple[Any, ...]] = {}
         self.queued: list[str] = []  # greenlets that are callbacks themselves
         self.slices = slices
         self._met: list[weakref.ref[Any]] = []
@@ -127,7 +128,11 @@ class Recorder:
         self.note("callback_queued", callback=f"switch {name}")
 
     def _slept(self):
-        return bool(self.events) and self.events[-1]["event"] == "poll"
+        return self.last()["event"] == "poll"
+
+    def last(self) -> Event:
+        """Return what happened last."""
+        return self.events[-1] if self.events else {"event": None}
 
     # -- Switches
 
@@ -148,7 +153,7 @@ class Recorder:
         if origin.dead:
             self._ended(event, origin, leaving, arriving.name)
         else:
-            value = self.sent or self._guess(event, frame)
+            value = self.sent or self._guess(event, leaving.name, frame)
             fields = {"target": arriving.name, "value": value}
             self._arrival = self._add(event, leaving.name, line, fields)
         self.sent = None
@@ -180,12 +185,13 @@ class Recorder:
         event["error"] = self.word(error)
         event["line"] = self.source.line_of_error(error)
 
-    def _guess(self, event, frame):
+    def _guess(self, event, origin, frame):
         # No method of the script's greenlets was called to come here, but
         # one of the library's: look at what it was given.
         if event == "throw":
-            errors = [one for one in self.running if is_error(one)]
-            return self.word(errors[-1]) if errors else None
+            given = self.running.get(origin, ())
+            errors = [one for one in given if is_error(one)]
+            return self.word(errors[0]) if errors else None
         found = self.source.frame(frame)
         call = None if found is None else self.source.call(found)
         if call is None or getattr(call.func, "attr", "") != "switch":
@@ -208,7 +214,8 @@ class Recorder:
                 self._died_of(event, error)
         elif event["value"] is None:
             came = value if error is None else error
-            event["value"] = None if came == () else self.word(came)
+            nothing = type(came) is tuple and not came
+            event["value"] = None if nothing else self.word(came)
 
     # -- Names
 

@@ -63,14 +63,20 @@ class Source:
         return owner.id if isinstance(owner, ast.Name) else None
 
     def variable(self, frame: FrameType | None) -> str | None:
-        """Return the variable that will hold what is being made."""
+        """Return the variable that will hold the greenlet being made.
+
+        None where it is made by the way, as a pool's ``map`` makes some.
+        """
         found = self.frame(frame)
+        call = None if found is None else self.call(found)
+        if call is None or not makes(call):
+            return None
         while found is not None:
-            call = self.call(found)
             name = self._taken.get(call) if call is not None else None
             if name is not OUTWARD and found.f_code.co_name not in MAKERS:
                 return name
             found = self.frame(found.f_back)
+            call = None if found is None else self.call(found)
         return None
 
     def first_line(self, code: CodeType | None) -> int | None:
@@ -91,6 +97,16 @@ class Source:
             if frame.f_code.co_filename == self.path:
                 line = number
         return line
+
+
+def makes(call: ast.Call) -> bool:
+    """Return whether *call* is one that returns a greenlet, by its name."""
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    return (
+        name.startswith("spawn")
+        or name in ("greenlet", *MAKERS)
+        or name[:1].isupper()
+    )
 
 
 def end_of(node: ast.expr) -> tuple[int, int]:

@@ -26,7 +26,8 @@ class Noted:
         self._tell()
         recorder, callback = self._recorder, self._callback
         learns = greenlet_of(recorder, callback) is not None
-        before, recorder.running = recorder.running, [*args]
+        me = recorder.known(recorder.layer.getcurrent()).name
+        recorder.running[me] = args
         try:
             result = callback(*args)
         except BaseException as error:
@@ -34,7 +35,7 @@ class Noted:
                 recorder.arrived(error=error)
             raise
         finally:
-            recorder.running = before
+            del recorder.running[me]
         if learns:
             recorder.arrived(result)
         return result
@@ -178,10 +179,9 @@ class Watchers:
 
     def ready(self, fd, what):
         """Note that a descriptor is ready, once for all who wait."""
-        fields = {"fd": self.numbers.fd(fd), "what": what}
-        last = self.recorder.events[-1]
-        if last["event"] != "fd_ready" or fields.items() - last.items():
-            self.recorder.note("fd_ready", **fields)
+        fields = {"event": "fd_ready", "fd": self.numbers.fd(fd), "what": what}
+        if fields.items() - self.recorder.last().items():
+            self.recorder.note(**fields)
 
     @contextlib.contextmanager
     def waiting(self, fd, what):
@@ -189,11 +189,8 @@ class Watchers:
         name = self._ends.get((fd, what))
         if name is None:
             name = self._ends[fd, what] = self.numbers.next("io")
-        fields = {
-            "watcher": name,
-            "kind": "io",
-            "fd": self.numbers.fd(fd),
-        }
+        number = self.numbers.fd(fd)
+        fields = {"watcher": name, "kind": "io", "fd": number}
         self.recorder.note("watcher_start", **fields)
         try:
             yield
