@@ -52,6 +52,8 @@ def told(page):
             yield path.name, int(line.split("\t")[0])
 
 
+# The recorder in lib/evening/trace is a tool beside the layers: it is shown by
+# what it does, on the page that bears its name.
 @pytest.mark.parametrize(
     "module",
     sorted([*LIBRARY.glob("*.py"), *LIBRARY.glob("*.c")]),

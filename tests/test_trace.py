@@ -371,6 +371,8 @@ def test_greenlets_have_the_names_that_the_script_gives(tmp_path, library):
         *("main", "hub", "one", "two", "three", "work", "work x"),
         *("returned", "late", "main 2", "own", "lambda", "one 2"),
     ]
+    begins = {one["target"]: one["line"] for one in of_kind(run, "start")}
+    assert (begins["one"], begins["own"]) == (5, 12)
     (last,) = (
         event for event in of_kind(run, "switch") if event["target"] == "three"
     )
@@ -680,14 +682,21 @@ def test_a_script_that_fails_leaves_its_trace(tmp_path, library):
     assert (died["error"], died["line"]) == ("ValueError('mine')", 6)
 
 
+NEVER_ENDS = """
+import signal
+import gevent
+
+# What make starts in the background ignores Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("begun")
+while True:
+    gevent.sleep(0.001)
+"""
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_ctrl_c_keeps_what_was_recorded(tmp_path, library):
-    path, file = tmp_path / "script.py", tmp_path / "trace.json"
-    script(
-        tmp_path,
-        "import gevent\nprint('begun')\n"
-        "while True:\n    gevent.sleep(0.001)\n",
-    )
+    path, file = script(tmp_path, NEVER_ENDS), tmp_path / "trace.json"
     args = ["--library", library, "--json", str(file), str(path)]
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "evening.trace", *args],

@@ -71,20 +71,22 @@ def is_error(one: object) -> bool:
 
 def function_of(greenlet: Any) -> tuple[Any, tuple[Any, ...]]:
     """Return the function that *greenlet* will call, and its arguments."""
+    names = ("_target", "_run", "run")  # evening's, gevent's, greenlet's
+    found = (getattr(greenlet, name, None) for name in names)
+    function = next((one for one in found if one is not None), None)
     args = getattr(greenlet, "args", ())
-    for name in ("_target", "_run", "run"):  # evening's, gevent's, greenlet's
-        function = getattr(greenlet, name, None)
-        if function is not None:
-            break
-    if getattr(function, "__self__", None) is greenlet:
-        return type(greenlet), args  # a subclass brings its own
     if isinstance(function, functools.partial):
         return function.func, args + function.args
     return function, args
 
 
-def after_function(function: Any, args: tuple[Any, ...]) -> str:
-    """Return a name made of a function's and of the first word it gets."""
-    name = getattr(function, "__name__", "greenlet").strip("<>")
+def after_function(greenlet: Any, function: Any, args: tuple[Any, ...]) -> str:
+    """Return a name made of a function's and of the first word it gets.
+
+    Where a type of greenlets brings its own function, it is the type's.
+    """
+    own = getattr(function, "__self__", None) is greenlet
+    called = type(greenlet) if own else function
+    name = getattr(called, "__name__", "greenlet").strip("<>")
     words = [one for one in args if type(one) is str]
     return " ".join([name, *words[:1]])

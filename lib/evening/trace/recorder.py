@@ -235,8 +235,9 @@ class Recorder:
         elif isinstance(greenlet, self.hub):
             kind = name = "hub"
         else:
-            name = self._variable(greenlet)
-            name = name or after_function(function, more + args)
+            name = self._variable(greenlet) or after_function(
+                greenlet, function, more + args
+            )
         if parent is not None:
             parent = self.known(parent).name
         name = self._free(name)
