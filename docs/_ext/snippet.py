@@ -189,8 +189,9 @@ def count_runs(app, exception):
         names = used(app.srcdir)
         runs = sum(len(libraries(name)) for name in names)
         print(
-            f"{Path(app.srcdir).name}: {len(names)} snippets, {runs} runs on "
-            f"gevent {version('gevent')} and evening {version('evening')}, "
+            f"{Path(app.srcdir).name}: {len(names)} snippets, {runs} runs and "
+            f"{len(traced(app.srcdir))} golden traces on gevent "
+            f"{version('gevent')} and evening {version('evening')}, "
             f"whose layer 1 is the engine {engine!r}"
         )
 
