@@ -481,6 +481,35 @@ def test_what_a_callback_throws_is_not_taken_for_anothers(tmp_path, library):
     assert values["other"] in ("KeyError", None)
 
 
+TAKEN_OFF = """
+import gevent
+from gevent.event import Event
+
+now = Event()
+
+def waits():
+    try:
+        now.wait()
+    except KeyError:
+        gevent.sleep(0.001)
+
+one = gevent.spawn(waits)
+gevent.sleep(0)
+gevent.kill(one, KeyError)
+now.set()
+one.join()
+"""
+
+
+def test_who_was_taken_off_the_queue_is_not_run_from_it(tmp_path):
+    run = record(script(tmp_path, TAKEN_OFF), "evening")
+    places = of_kind(run, "callback_queued", "callback_run")
+    assert [
+        place["event"] for place in places if place["callback"] == "switch one"
+    ] == ["callback_queued", "callback_run", "callback_queued"]
+    assert len(of_kind(run, "timer_due")) == 1
+
+
 THREADS = """
 from gevent import monkey
 monkey.patch_all()

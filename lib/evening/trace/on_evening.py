@@ -66,6 +66,11 @@ def queue(recorder, core, watchers):
                 watchers.due(one)
             super().append(one)
 
+        def remove(self, one):
+            super().remove(one)
+            if isinstance(one, greenlet) and recorder.recording():
+                recorder.queued.remove(recorder.known(one).name)
+
     return Queue
 
 
