@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from .recorder import Recorder
-from .watchers import Watchers, queued
+from .watchers import Watchers, called, queued
 
 IN = 1  # a Readiness's event; the other is OUT
 
@@ -34,7 +34,7 @@ def tell(recorder: Recorder, hold: Callable[..., None]) -> None:
         before = greenlet.started
         method(greenlet)
         if greenlet.started and not before and recorder.recording():
-            recorder.queue(greenlet)
+            recorder.begin_soon(greenlet)
 
 
 def around(hold, owner, name):
@@ -55,21 +55,25 @@ def around(hold, owner, name):
 
 
 def queue(recorder, core, watchers):
-    """Return the type of a queue that tells who is put on it."""
+    """Return the type of a queue that tells who is put on it, and taken."""
     greenlet = recorder.layer.greenlet
+
+    def switch_to(one):
+        return called(recorder, one.switch)
 
     class Queue(deque):
         def append(self, one):
             if isinstance(one, greenlet) and recorder.recording():
-                recorder.queue(one)
+                recorder.note("callback_queued", callback=switch_to(one))
             elif type(one) is list:  # a sleeper's alarm
                 watchers.due(one)
             super().append(one)
 
-        def remove(self, one):
-            super().remove(one)
+        def popleft(self):
+            one = super().popleft()
             if isinstance(one, greenlet) and recorder.recording():
-                recorder.queued.remove(recorder.known(one).name)
+                recorder.note("callback_run", callback=switch_to(one))
+            return one
 
     return Queue
 

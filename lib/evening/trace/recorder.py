@@ -57,7 +57,7 @@ class Recorder:
         self.sent: str | None = None  # what is on its way to the target
         #: What the callback that a greenlet runs was given.
         self.running: dict[str, tuple[Any, ...]] = {}
-        self.queued: list[str] = []  # greenlets that are callbacks themselves
+        self._newborns: list[str] = []  # they are to begin soon
         self.slices = slices
         self._met: list[weakref.ref[Any]] = []
         self._arrival: Event | None = None  # what brought control here
@@ -121,10 +121,10 @@ class Recorder:
         if not self._slept():
             self.note("poll", timeout=timeout)
 
-    def queue(self, greenlet: Any) -> None:
-        """Note that the loop will switch to *greenlet* soon."""
+    def begin_soon(self, greenlet: Any) -> None:
+        """Note that the loop will switch to *greenlet*, which is new."""
         name = self.known(greenlet).name
-        self.queued.append(name)
+        self._newborns.append(name)
         self.note("callback_queued", callback=f"switch {name}")
 
     def _slept(self):
@@ -146,8 +146,8 @@ class Recorder:
         arriving = vars(target).get(self._key)
         if arriving is None:  # it was made for this switch
             arriving = self._meet(target, (), (leaving.name, line))
-        if arriving.name in self.queued:
-            self.queued.remove(arriving.name)
+        if arriving.name in self._newborns:
+            self._newborns.remove(arriving.name)
             fields = {"callback": f"switch {arriving.name}"}
             self._add("callback_run", leaving.name, line, fields)
         if origin.dead:
