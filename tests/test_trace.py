@@ -255,6 +255,16 @@ def test_a_difference_is_told_in_words(tmp_path, monkeypatch):
     assert "+gevent:14 gr1: switch to gr2 (56)\n" in said
 
 
+def test_a_difference_that_has_no_words_is_told(tmp_path, monkeypatch):
+    said = copied(
+        tmp_path,
+        monkeypatch,
+        lambda text: text.replace('"text": "12"', '"text": "12", "new": 1', 1),
+    )
+    assert '-    {"event": "print", "greenlet": "gr1", "line": 13' in said
+    assert '"new": 1' in said
+
+
 def test_a_golden_trace_that_is_no_json_is_told(tmp_path, monkeypatch):
     said = copied(tmp_path, monkeypatch, lambda text: text[:-20])
     assert "snippets/greenlet/messages.trace.json: " in said
@@ -601,8 +611,11 @@ def test_a_hundred_greenlets_fit_as_well(tmp_path):
         "gevent.joinall([gevent.spawn(print, n) for n in range(100)])\n",
     )
     _, said, _ = command(str(path))
-    assert "print: 99" in said
-    assert all(len(line) <= WIDTH for line in said.splitlines())
+    lines = said.splitlines()
+    assert all(len(line) <= WIDTH for line in lines)
+    assert "  13 all others" in lines
+    assert lines[14].split() == ["line", *(str(n + 1) for n in range(13))]
+    assert [line for line in lines if line.endswith(" print 100: print: 99")]
 
 
 def test_the_page_tells_each_option_and_each_kind_of_event():

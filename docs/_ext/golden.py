@@ -72,6 +72,8 @@ def difference(expected, actual):
     if expected == actual:
         return ""
     lines = [[*told(trace)] for trace in (expected, actual)]
+    if lines[0] == lines[1]:  # what differs has no words
+        lines = [dumps(trace).splitlines() for trace in (expected, actual)]
     return "\n".join(
         difflib.unified_diff(*lines, "golden", "now", lineterm="")
     )

@@ -55,8 +55,12 @@ def command_line():
     add = parser.add_argument
     add("script", help=HELP["script"])
     add("args", nargs=argparse.REMAINDER, help=HELP["args"])
-    default = {"choices": LIBRARIES, "default": LIBRARIES[0]}
-    add("--library", help=HELP["library"], **default)
+    add(
+        "--library",
+        choices=LIBRARIES,
+        default="gevent",
+        help=HELP["library"],
+    )
     for name in "session", "slices":
         add(f"--{name}", action="store_true", help=HELP[name])
     for name in "json", "chrome":
@@ -65,7 +69,7 @@ def command_line():
 
 
 def refuse(why: str) -> NoReturn:
-    """Say why nothing was run, and exit."""
+    """Say why it can't be done, and exit."""
     sys.exit(f"evening.trace: {why}")
 
 

@@ -33,8 +33,7 @@ class Telling(Made):
         """Go there; note what is passed, there and back."""
         if not self._recorder.recording():
             return super().switch(*args, **kwargs)
-        value = packed(args, kwargs)
-        sent = None if value == () else self._recorder.word(value)
+        sent = packed(self._recorder.word, args, kwargs)
         with Passage(self._recorder, sent) as passage:
             passage.result = super().switch(*args, **kwargs)
         return passage.result
@@ -88,11 +87,13 @@ def traced(greenlet: Any, recorder: Any) -> Any:
     return Kind(greenlet.__name__, (telling, greenlet), body)
 
 
-def packed(args, kwargs):
-    """Return what ``switch`` returns to whom these are passed."""
+def packed(word, args, kwargs):
+    """Return what arrives where these are passed, in words, or None."""
     if kwargs:
-        return (args, kwargs) if args else kwargs
-    return args[0] if len(args) == 1 else args
+        return word((args, kwargs) if args else kwargs)
+    if not args:
+        return None
+    return word(args[0] if len(args) == 1 else args)
 
 
 def thrown(word, kind=None, value=None, *_):

@@ -60,8 +60,9 @@ class Words(reprlib.Repr):
 
 def error_name(one: object) -> str:
     """Return the name of *one* where it is a class of exceptions, or ""."""
-    is_class = isinstance(one, type) and issubclass(one, BaseException)
-    return one.__name__ if isinstance(one, type) and is_class else ""
+    if isinstance(one, type) and issubclass(one, BaseException):
+        return one.__name__
+    return ""
 
 
 def is_error(one: object) -> bool:

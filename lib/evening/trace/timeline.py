@@ -78,8 +78,8 @@ def timeline(run: dict[str, Any]) -> Iterator[str]:
 class Lanes:
     """The columns: where each greenlet's lane is.
 
-    They bear the greenlets' names where there is room, else numbers; the
-    last is for all that have no lane of their own.
+    They bear the greenlets' names where there is room, else numbers.  Those
+    for whom there is none at all share the last, and are named in each row.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -89,6 +89,7 @@ class Lanes:
         self.width = longest if self.named else NARROW
         last = room // self.width - 1
         self.lanes = {name: min(n, last) for n, name in enumerate(names)}
+        self.sharing = {*names[last:]} if len(names) > last + 1 else set()
 
     def head(self) -> Iterator[str]:
         """Yield what stands above the lanes."""
@@ -96,8 +97,9 @@ class Lanes:
             labels = [*self.lanes]
         else:
             labels = [f"{n + 1}" for n in sorted({*self.lanes.values()})]
-            for name, lane in self.lanes.items():
-                yield f"{lane + 1:>{LINE - 1}} {name}"
+            for label, name in zip(labels, self.lanes, strict=False):
+                known = "all others" if name in self.sharing else name
+                yield f"{label:>{LINE - 1}} {known}"
             yield ""
         row = "".join(label.ljust(self.width) for label in labels)
         yield f"line {row}".rstrip()
@@ -114,7 +116,10 @@ class Lanes:
         else:
             cells[here] = SIGNS.get(event["event"], "●")
         line = "" if event["line"] is None else event["line"]
-        text = f"{line:>{LINE - 1}} {''.join(cells)}{words(event)}"
+        said, name = words(event), event["greenlet"]
+        if name in self.sharing and not said.startswith(name):
+            said = f"{name}: {said}"
+        text = f"{line:>{LINE - 1}} {''.join(cells)}{said}"
         return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
 
 
