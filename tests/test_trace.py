@@ -491,6 +491,21 @@ def test_what_a_callback_throws_is_not_taken_for_anothers(tmp_path, library):
     assert values["other"] in ("KeyError", None)
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_an_unstarted_parent_begins_with_is_told(recorded, library):
+    run = recorded("greenlet/unstarted_parent", library)
+    first, _ = of_kind(run, "return")
+    assert (first["target"], first["value"]) == ("parent", "42")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_who_switches_to_a_dead_child_comes_back(recorded, library):
+    run = recorded("greenlet/dead_is_dead", library)
+    *_, last = of_kind(run, "switch")
+    assert (last["greenlet"], last["target"]) == ("main", "main")
+    assert (last["value"], last["line"]) == ("'hello'", 17)
+
+
 TAKEN_OFF = """
 import gevent
 from gevent.event import Event

@@ -141,7 +141,8 @@ class Recorder:
         if not self.recording():
             return
         origin, target = pair
-        frame = origin.gr_frame
+        # Who switches to a dead child of its own comes back to itself.
+        frame = sys._getframe(1) if origin is target else origin.gr_frame
         leaving, line = self.known(origin), self.source.line(frame)
         arriving = vars(target).get(self._key)
         if arriving is None:  # it was made for this switch
@@ -169,9 +170,10 @@ class Recorder:
         name, failed = leaving.name, event == "throw" or error is not None
         if not failed:
             line = self.source.last_line(leaving.code)
-            # Of gevent's Greenlets, the hub gets nothing: they keep it.
-            kept = hasattr(origin, "value")
-            value = self.word(origin.value) if kept else None
+            if hasattr(origin, "value"):  # the hub gets nothing: it is kept
+                value = self.word(origin.value)
+            else:  # else who gets it tells, unless it begins with it
+                value = self.source.result(leaving.code)
             fields = {"target": target, "value": value}
             self._arrival = self._add("return", name, line, fields)
             self._add("die", name, line, {"target": target, "error": None})

@@ -90,6 +90,15 @@ class Source:
         first = self.first_line(code)
         return None if first is None else ending(self._functions.get(first))
 
+    def result(self, code: CodeType | None) -> str | None:
+        """Return what a function of the script returns, if it is constant."""
+        first = self.first_line(code)
+        function = None if first is None else self._functions.get(first)
+        match getattr(function, "body", None):
+            case [*_, ast.Return(ast.Constant(value))] if ending(function):
+                return repr(value)
+        return None
+
     def line_of_error(self, error: BaseException) -> int | None:
         """Return the innermost line of the script that *error* came by."""
         line = None
