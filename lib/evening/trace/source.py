@@ -27,7 +27,7 @@ class Source:
         self.tree = ast.parse(Path(path).read_bytes(), path)
         self._calls: dict[tuple[int, int], ast.Call] = {}
         self._taken: dict[ast.Call, Any] = {}
-        self._functions: dict[int, ast.AST] = {}
+        self._functions: dict[int | None, ast.AST] = {}
         self.add(self.tree)
 
     def add(self, tree: ast.AST) -> None:
@@ -87,17 +87,18 @@ class Source:
 
     def last_line(self, code: CodeType | None) -> int | None:
         """Return where a function of the script ends, if in one place."""
-        first = self.first_line(code)
-        return None if first is None else ending(self._functions.get(first))
+        return ending(self._function(code))
 
     def result(self, code: CodeType | None) -> str | None:
         """Return what a function of the script returns, if it is constant."""
-        first = self.first_line(code)
-        function = None if first is None else self._functions.get(first)
+        function = self._function(code)
         match getattr(function, "body", None):
             case [*_, ast.Return(ast.Constant(value))] if ending(function):
                 return repr(value)
         return None
+
+    def _function(self, code):
+        return self._functions.get(self.first_line(code))
 
     def line_of_error(self, error: BaseException) -> int | None:
         """Return the innermost line of the script that *error* came by."""
