@@ -1,10 +1,21 @@
-"""What the contract tests share: the libraries that must pass them."""
+"""What tests share: the libraries of the contract, the site's browser."""
 
+import functools
 import importlib
 import os
+import runpy
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "build/site"
+# The site's folder on its server, as conf.py has it.
+PREFIX = urlsplit(os.environ.get("SITE_URL", "https://x/evening/")).path
 
 
 def pytest_addoption(parser):
@@ -92,3 +103,60 @@ def need(present, what):
         if os.environ.get("CI"):
             pytest.fail(f"{what} is missing, and CI must have it")
         pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    printer = runpy.run_path(str(ROOT / "talk/print.py"))
+    path = printer["find_browser"]()
+    need(path, "Chromium")
+    with printer["sync_playwright"]() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=printer["QUIET"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The site's address on a server of this process, on loopback."""
+
+    class Site(SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            return super().translate_path(path.removeprefix(PREFIX[:-1]))
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Site, directory=SITE)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
+        server.shutdown()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """A function that opens a page and notes its requests and errors."""
+    contexts = []
+
+    def open_(path, base=address, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.requests, page.faults = [], []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                message.type == "error" and page.faults.append(message.text)
+            ),
+        )
+        page.goto(base + path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()

@@ -4,92 +4,26 @@
 """
 
 import functools
-import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
-import threading
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.sync_api import sync_playwright
 
-from conftest import need
+from conftest import PREFIX, ROOT, SITE, need
 
-ROOT = Path(__file__).parents[1]
-SITE = ROOT / "build/site"
 DECK = "talk/en/index.html"
 PAGES = sorted(
     path.relative_to(SITE).as_posix() for path in (SITE / "en").rglob("*.html")
 )
-PRINT = runpy.run_path(str(ROOT / "talk/print.py"))
 VNU = ROOT / "build/vnu.jar"
-# The site's folder on its server, as conf.py has it.
-PREFIX = urlsplit(os.environ.get("SITE_URL", "https://x/evening/")).path
 
 assert PAGES, "build/site is empty: run `make site` first"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = PRINT["find_browser"]()
-    need(path, "Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=PRINT["QUIET"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def address():
-    """The site's address on a server of this process, on loopback."""
-
-    class Site(SimpleHTTPRequestHandler):
-        def translate_path(self, path):
-            return super().translate_path(path.removeprefix(PREFIX[:-1]))
-
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Site, directory=SITE)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
-        server.shutdown()
-
-
-@pytest.fixture
-def open_page(browser, address):
-    """A function that opens a page and notes its requests and errors."""
-    contexts = []
-
-    def open_(path, base=address, **options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.requests, page.faults = [], []
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on(
-            "console",
-            lambda message: (
-                message.type == "error" and page.faults.append(message.text)
-            ),
-        )
-        page.goto(base + path)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
 
 
 # -- Files
@@ -225,12 +159,15 @@ def test_a_page_is_accessible_and_keeps_to_itself(
     assert [u for u in page.requests if not u.startswith(address)] == []
 
 
-def violations(page):
-    """Return what axe has against the page, a line each."""
+def violations(page, part="html"):
+    """Return what axe has against a part of the page, a line each."""
     page.add_script_tag(path=AXE_FILE_PATH)
     # To name each node that passes would take most of the time.
     only = {"resultTypes": ["violations"]}
-    found = page.evaluate("only => axe.run(only)", only)["violations"]
+    found = page.evaluate(
+        "([part, only]) => axe.run(part, only)", [part, only]
+    )
+    found = found["violations"]
     return [
         f"{rule['id']}: {node['target']} {node['html'][:120]}"
         for rule in found
@@ -396,4 +333,8 @@ def test_the_deck_prints_a_page_for_each_slide(browser, slides, tmp_path):
     )
     assert child.returncode == 0, child.stderr
     pages = len(re.findall(rb"/Type\s*/Page\b", out.read_bytes()))
-    assert pages == len(slides)
+    played = re.findall(
+        r'data-pages="(.*?)"', (SITE / DECK).read_text("utf-8")
+    )
+    more = sum(steps.count(",") for steps in played)  # a run has several
+    assert pages == len(slides) + more
