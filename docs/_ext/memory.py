@@ -10,18 +10,21 @@ built, the page says so.  ``python memory.py FILE`` is the child that
 import contextlib
 import functools
 import json
+import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
 
 from drawing import drawing
-from frame import framed, placed
+from frame import framed, note_library, placed
 from record import Recorder, from_child, load, run_session
+from run_snippet import SNIPPETS
 from slices import Figure, number, title
-from watch import Recording
 
 ENGINE = "slice"
 HIGHEST = 2**64 - 1  # where a main greenlet's slice begins
@@ -46,16 +49,16 @@ def record(path):
         return None
     from evening import greenlet as layer
 
-    module, names = load(path), {}
+    module, names = load(path), weakref.WeakKeyDictionary()
     out = Recorder(lambda: "")
 
     def step(origin, target):
-        for greenlet in filter(None, (origin, target)):
-            if greenlet not in names:
+        for greenlet in origin, target:
+            if greenlet is not None and greenlet not in names:
                 names[greenlet] = name_of(greenlet, module, names.values())
         out.steps.append(
             {
-                "origin": names.get(origin),
+                "origin": None if origin is None else names[origin],
                 "target": names[target],
                 "slices": slices(names),
                 "printed": [],
@@ -132,14 +135,64 @@ def recorded(name):
     return from_child(__file__, name, EVENING_ENGINE=ENGINE)
 
 
-class Memory(Recording):
+def moments(name, events):
+    """Return the steps of ``recorded``, placed among the *events* of a trace.
+
+    Each has in ``at`` how many events are over by then, calls everybody as
+    the trace does, and does not tell what will be printed.  Raise ValueError
+    where the two runs are not the same.
+    """
+    steps = recorded(name) or []
+    moves = [
+        (n, event["target"])
+        for n, event in enumerate(events, 1)
+        if event["event"] in ("switch", "throw", "die")
+    ]
+    if steps and len(moves) != len(steps) - 1:
+        raise ValueError(
+            f"its golden trace has {len(moves)} switches, and its run has "
+            f"{len(steps) - 1}"
+        )
+    moves.insert(0, (0, "main"))
+    names = {
+        step["target"]: target
+        for step, (_, target) in zip(steps, moves, strict=False)
+    }
+    return [
+        {
+            "at": at,
+            "origin": names.get(step["origin"]),
+            "target": target,
+            "slices": {names[n]: one for n, one in step["slices"].items()},
+            "printed": [],
+        }
+        for step, (at, target) in zip(steps, moves, strict=False)
+    ]
+
+
+class Memory(SphinxDirective):
     """``{memory} greenlet/ring`` draws its run's memory; its body explains."""
 
+    required_arguments = 1
+    has_content = True
     option_spec: ClassVar = {"no-table": directives.flag}  # for a slide
 
-    def show(self, name):
+    def run(self):
+        """Return what to show, or an error that names page and line."""
+        name = self.arguments[0]
+        path = SNIPPETS / f"{name}.py"
+        self.env.note_dependency(str(path))
+        note_library(self)
+        if not path.exists():
+            raise self.error(f"there is no snippets/{name}.py")
+        try:
+            steps = recorded(name)
+        except (ValueError, subprocess.TimeoutExpired) as error:
+            raise self.error(f"snippets/{name}.py: {error}") from None
+        return self.show(name, steps)
+
+    def show(self, name, steps):
         """Return figure and table."""
-        steps = recorded(name)
         if steps is None:
             return [self.words(NO_ENGINE)]
         picture = drawing(

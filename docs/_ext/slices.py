@@ -49,10 +49,14 @@ class Figure:
         self.draw_scale(svg)
         before = {}
         for n, step in enumerate(self.steps):
-            left = LEFT + GAP / 2 + n * (self.box + GAP)
-            Column(self, svg, left, step, before).draw()
+            self.draw_column(svg, n, step, before)
             before = step["slices"]
         return svg
+
+    def draw_column(self, svg, n, step, before):
+        """Draw a step beside the one before it."""
+        left = LEFT + GAP / 2 + n * (self.box + GAP)
+        Column(self, svg, left, step, before).draw()
 
     def draw_scale(self, svg):
         """Draw what the columns share: the addresses, and the heap."""
@@ -68,6 +72,22 @@ class Figure:
                 text(svg, "code end", x, last + 5, number(end))
         word(svg, "quiet end", x, last + 32, "newer")
         word(svg, "name end", x, self.bottom + 27, "heap")
+
+
+class Moments(Figure):
+    """All steps in one place: the player shows one at a time.
+
+    Each step tells with ``at`` the event from which on it is true.
+    """
+
+    def __init__(self, steps):
+        super().__init__(steps)
+        self.width = LEFT + self.box + 2 * GAP
+
+    def draw_column(self, svg, n, step, before):
+        """Draw a step in the place of the one before it."""
+        group = element(svg, "g", data_at=step["at"])
+        super().draw_column(group, 0, step, before)
 
 
 class Column:
