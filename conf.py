@@ -48,6 +48,7 @@ extensions = [
     "cost",
     "memory",
     "timeline",
+    "player",
     "bench",
     "conformance",
     "scenarios",

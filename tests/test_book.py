@@ -213,6 +213,10 @@ def messages(catalogue):
     [
         ("book/why.pot", {"scheduler", "switch to a greenlet"}),  # figures
         ("book/why.pot", {"who switches", "Why: threads and coroutines"}),
+        (
+            "book/hub.pot",
+            {"{greenlet} switches to {target}.", "waits", "show me"},
+        ),  # the player
         ("book/sphinx.pot", {"Slides", "Search"}),  # templates
         ("deck/index.pot", {"scheduler", "Threads and coroutines"}),
     ],
@@ -293,7 +297,18 @@ def write(house, page, text):
         ("```{real} gevent.nowhere\n```", "no file nowhere.py"),
         ("```{real} no_such_package.hub\n```", "no package"),
         ("```{drawing} nowhere\n```", "no docs/_figures/nowhere.svg"),
-        ("```{watch} hub/nowhere\n```", "no snippets/hub/nowhere.py"),
+        (
+            "```{snippet} hub/waiter\n:trace: nowhere\n```",
+            "hub/waiter.py: it is run on gevent and evening, not 'nowhere'",
+        ),
+        (
+            "```{snippet} greenlet/new_is_false\n:trace:\n```",
+            "greenlet/new_is_false.py: it has no golden trace",
+        ),
+        (
+            "```{snippet} why/a_greenlet\n:trace:\n:stops: nothing\n```",
+            "why/a_greenlet.py: no event is called 'nothing'",
+        ),
         (
             "```{timeline} hub/nowhere\n```",
             "no snippets/hub/nowhere.trace.json",

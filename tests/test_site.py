@@ -199,7 +199,7 @@ def test_the_root_leads_to_the_book(open_page):
 def test_copy_leaves_prompts_and_output_out(open_page, address):
     page = open_page("en/greenlet.html")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    session = page.locator(".snippet-session").first
+    session = page.locator(".snippet-session:visible").first
     session.hover()
     session.locator("button.copybtn").click()
     assert page.evaluate("navigator.clipboard.readText()") == "main()"

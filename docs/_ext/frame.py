@@ -31,13 +31,19 @@ def path_caption(directive, path):
 def framed(directive, picture):
     """Return *picture* in a figure, with the directive's body as caption."""
     figure = nodes.figure("", placed(directive, picture), classes=["drawing"])
+    figure += captioned(directive)
+    return figure
+
+
+def captioned(directive):
+    """Return the directive's body as a caption, in a list; it may be empty."""
     text = nodes.Element()
     directive.state.nested_parse(
         directive.content, directive.content_offset, text
     )
-    if text.children:
-        caption = nodes.caption("", "", *text[0].children)
-        caption.source, caption.line = text[0].source, text[0].line
-        caption.rawsource = text[0].rawsource
-        figure += caption
-    return figure
+    if not text.children:
+        return []
+    caption = nodes.caption("", "", *text[0].children)
+    caption.source, caption.line = text[0].source, text[0].line
+    caption.rawsource = text[0].rawsource
+    return [caption]

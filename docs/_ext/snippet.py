@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import ClassVar
 
 from docutils import nodes
@@ -16,9 +17,10 @@ from docutils.parsers.rst import directives
 from sphinx.util._lines import parse_line_num_spec
 from sphinx.util.docutils import SphinxDirective
 
+import player
 from evening.greenlet import engine
-from frame import path_caption, placed
-from golden import start_trace
+from frame import captioned, note_library, path_caption, placed
+from golden import golden, start_trace
 from run_snippet import SNIPPETS, libraries, start
 
 
@@ -58,8 +60,16 @@ class Snippet:
             tree,
         )
 
+    @property
+    def whole(self):
+        """The code's first line in the file, and the code."""
+        return self.code_line, self.code
+
     def piece(self, name):
-        """Return the code of the function or class *name*; may be dotted."""
+        """Return the first line and the code of a function or class.
+
+        Its *name* may be dotted.
+        """
         node = self.tree
         for part in name.split("."):
             try:
@@ -72,19 +82,22 @@ class Snippet:
                 raise ValueError(f"it has no piece {name!r}") from None
         lines = self.path.read_text("utf-8").splitlines()
         lines = lines[node.lineno - 1 : node.end_lineno]
-        return "\n".join(line[node.col_offset :] for line in lines)
+        code = "\n".join(line[node.col_offset :] for line in lines)
+        return node.lineno, code
 
 
 class SnippetDirective(SphinxDirective):
     """``{snippet} hub/two_sleepers`` shows and runs that snippet."""
 
     required_arguments = 1
+    has_content = True  # the caption of a run
     option_spec: ClassVar = {
         "piece": directives.unchanged_required,
         "emphasize": directives.unchanged_required,
         "steps": directives.unchanged_required,
         "no-output": directives.flag,
-        "trace": directives.flag,  # its golden trace is checked, and played
+        "stops": directives.unchanged_required,  # the deck's: kinds of events
+        "trace": directives.unchanged,  # its golden trace is played
         "predict": directives.flag,  # the player asks for the output first
     }
 
@@ -96,7 +109,7 @@ class SnippetDirective(SphinxDirective):
         try:
             snippet = Snippet.read(path)
             piece = self.options.get("piece")
-            code = snippet.piece(piece) if piece else snippet.code
+            first, code = snippet.piece(piece) if piece else snippet.whole
             emphasized = (
                 parse_line_num_spec(
                     self.options.get("emphasize", ""), len(code.splitlines())
@@ -104,16 +117,45 @@ class SnippetDirective(SphinxDirective):
                 if "emphasize" in self.options
                 else []
             )
+            traced = self.player(name) if "trace" in self.options else None
         except FileNotFoundError:
             raise self.error(f"there is no snippets/{name}.py") from None
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, TimeoutExpired) as error:
             raise self.error(f"snippets/{name}.py: {error}") from None
 
         figure = nodes.container(classes=["snippet"], literal_block=True)
         figure += path_caption(self, f"snippets/{name}.py")
-        figure += self.code_block(code, emphasized)
-        figure += self.session_block(snippet, name)
+        blocks = [
+            self.code_block(code, emphasized),
+            self.session_block(snippet, name),
+        ]
+        if traced:
+            number_lines(blocks[0], traced["id"], first)
+            traced.extend(blocks)
+            blocks = [placed(self, traced), *captioned(self)]
+            figure["classes"].append("traced")
+        figure += blocks
         return [figure]
+
+    def player(self, name):
+        """Return the player of the snippet's golden trace."""
+        self.env.note_dependency(str(golden(name)))
+        note_library(self)
+        return player.made(
+            name,
+            self.player_id(name),
+            first=self.options["trace"],
+            predict="predict" in self.options,
+            stops=self.options.get("stops", "").split(),
+            pages=self.options.get("steps", ""),
+        )
+
+    def player_id(self, name):
+        """Return an id that no other player of the page has."""
+        id_ = name.replace("/", "-")
+        count = self.env.temp_data.get(id_, 0) + 1
+        self.env.temp_data[id_] = count
+        return f"{id_}-{count}" if count > 1 else id_
 
     def code_block(self, code, emphasized):
         """Return the code; the deck steps through its lines."""
@@ -122,7 +164,7 @@ class SnippetDirective(SphinxDirective):
         block["classes"].append("snippet-code")
         if emphasized:
             block["highlight_args"] = {"hl_lines": [n + 1 for n in emphasized]}
-        if "steps" in self.options:
+        if "steps" in self.options and "trace" not in self.options:
             block["data-line-numbers"] = self.options["steps"]
         return placed(self, block)
 
@@ -145,6 +187,13 @@ class SnippetDirective(SphinxDirective):
         block["testnodetype"], block["test"] = "doctest", test
         block.source, block.line = str(snippet.path), snippet.session_line
         return block
+
+
+def number_lines(block, id_, first):
+    """Give each line of *block* an id that ends with its number."""
+    args = block.setdefault("highlight_args", {})
+    args["linespans"] = f"{id_}-line"
+    args["linenostart"] = first
 
 
 USED = re.compile(r"^\s*`{3,}\{snippet\} (\S+)((?:\n\s*:.*)*)", re.M)

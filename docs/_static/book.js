@@ -1,7 +1,10 @@
-// Code and tables that are wider than the page can be scrolled by keyboard.
+// Code, tables and runs that are larger than their place can be scrolled by
+// keyboard.
 const wide = new ResizeObserver((entries) => {
   for (const { target } of entries) {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    const { scrollWidth, clientWidth, scrollHeight, clientHeight } = target;
+    const scrolls = scrollWidth > clientWidth || scrollHeight > clientHeight;
+    if (scrolls) target.tabIndex = 0;
     else target.removeAttribute("tabindex");
   }
 });
