@@ -92,7 +92,8 @@ if DECK:
     revealjs_html_theme = "revealjs-simple"
     revealjs_style_theme = "deck.css"
     revealjs_static_path = ["docs/_static", "talk/_static"]
-    revealjs_css_files = ["identity.css", "pygments.css"]
+    revealjs_css_files = ["identity.css", "pygments.css", "player.css"]
+    revealjs_script_files = ["player.js"]
     revealjs_use_section_ids = True
     revealjs_script_conf = {
         "width": 1280,

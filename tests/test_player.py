@@ -12,11 +12,11 @@ import pytest
 
 from conftest import ROOT, SITE, need
 from lanes import ROW, Lanes
-from markup import ALL_WORDS, Markup, printed, shuffled
+from markup import ALL_WORDS, WORDS, Markup, printed, shuffled
 from memory import moments
 from run_snippet import SNIPPETS
 from sentences import plain, sentence
-from test_site import PAGES, violations
+from test_site import DECK, PAGES, violations
 
 GOLDEN = sorted(SNIPPETS.rglob("*.trace.json"))
 NAMES = [f"{p.parent.name}/{p.name.split('.')[0]}" for p in GOLDEN]
@@ -502,3 +502,107 @@ MEASURE = """() => {
   }
   return times;
 }"""
+
+
+# -- On the slide
+
+
+@pytest.fixture
+def deck(open_page):
+    page = open_page(DECK, viewport={"width": 1280, "height": 720})
+    page.wait_for_function("Reveal.isReady()")
+    return page
+
+
+def go_to(deck, name):
+    deck.evaluate(
+        """id => {
+          const slide = document.getElementById(id).closest("section");
+          const { h, v } = Reveal.getIndices(slide);
+          Reveal.slide(h, v, -1);
+        }""",
+        name,
+    )
+    return deck.locator(f"evening-player#{name}")
+
+
+def test_at_least_five_slides_are_played(deck):
+    assert deck.locator("evening-player").count() >= 5
+
+
+def test_the_arrow_key_plays_and_then_leaves(deck):
+    player = go_to(deck, "greenlet-twelve_fifty_six")
+    stops = player.get_attribute("data-stops").split(",")
+    here = deck.evaluate("Reveal.getIndices().v")
+    for stop in stops:
+        deck.keyboard.press("ArrowRight")
+        assert step_of(player) == int(stop)
+        assert deck.evaluate("Reveal.getIndices().v") == here
+    deck.keyboard.press("ArrowRight")
+    assert deck.evaluate("Reveal.getIndices().v") == here + 1
+    deck.keyboard.press("ArrowLeft")
+    assert deck.evaluate("Reveal.getIndices().v") == here
+    assert step_of(player) == int(stops[-1])
+    deck.keyboard.press("ArrowLeft")
+    assert step_of(player) == int(stops[-2])
+    assert deck.faults == []
+
+
+def test_the_slide_shows_the_step_within_its_window(deck):
+    player = go_to(deck, "hub-two_sleepers")
+    window = player.locator(".run:not([hidden]) .lanes").bounding_box()
+    low, high = window["y"], window["y"] + window["height"]
+    for _ in player.get_attribute("data-stops").split(","):
+        deck.keyboard.press("ArrowRight")
+        box = player.locator(
+            ".lanes:visible .now :is(rect, circle)"
+        ).bounding_box()
+        assert low - 1 <= box["y"]
+        assert box["y"] + box["height"] <= high + 1
+
+
+def test_a_run_leaves_the_foot_of_its_slide_free(deck):
+    for player in deck.locator("evening-player").all():
+        box = go_to(deck, player.get_attribute("id")).bounding_box()
+        assert box["y"] + box["height"] <= 680
+
+
+def test_the_speaker_is_told_what_comes_next(deck):
+    player = go_to(deck, "greenlet-twelve_fifty_six")
+    notes = deck.locator("section.present:not(.stack) .notes .next")
+    events = RUNS[TALK, "evening"]["events"]
+    for stop in player.get_attribute("data-stops").split(","):
+        said = plain(sentence(events[int(stop) - 1], {}))
+        assert notes.text_content() == f"Next: {said}"
+        deck.keyboard.press("ArrowRight")
+    assert notes.text_content() == WORDS["end"]
+
+
+def test_the_speaker_view_shows_the_next_event(deck):
+    go_to(deck, "greenlet-twelve_fifty_six")
+    with deck.expect_popup() as popup:
+        deck.keyboard.press("s")
+    popup.value.wait_for_selector("text=/Next: main makes/", state="attached")
+    deck.keyboard.press("ArrowRight")
+    popup.value.wait_for_selector(
+        "text=/Next: main makes gr2/", state="attached"
+    )
+
+
+def test_paper_has_a_page_for_each_step_that_a_slide_names(open_page):
+    page = open_page(f"{DECK}?print-pdf")
+    page.wait_for_selector(".pdf-page")
+    page.wait_for_function("Reveal.isReady()")
+    shown = {}
+    for id_, pages, step in page.evaluate(
+        """() => [...document.querySelectorAll("evening-player")].map(
+          player => [player.id, player.dataset.pages, player.step])"""
+    ):
+        shown.setdefault((id_, pages), []).append(f"{step}")
+    assert shown
+    for (_, pages), steps in shown.items():
+        assert ",".join(steps) == pages
+    page.emulate_media(media="print")
+    for player in page.locator("evening-player").all():
+        assert player.locator(".said").is_visible()
+        assert not player.locator(".snippet-session").is_visible()

@@ -12,6 +12,8 @@ from sphinx.util._lines import parse_line_num_spec
 from sphinx_revealjs._ext.notes import revealjs_notes
 from sphinx_revealjs.writers import RevealjsSlideTranslator
 
+from player import player
+
 logger = logging.getLogger(__name__)
 
 KINDS = {1: "title", 2: "opening", 3: "slide"}
@@ -21,8 +23,12 @@ KINDS = {1: "title", 2: "opening", 3: "slide"}
 WIDTH, HEIGHT = 1152, 584
 COLUMNS = {"code": 800, "figure": 440}  # the column that takes code
 CAPTION, PADDING = 34, 24
+RUN, BESIDE_MEMORY = 620, 540  # the widths of code that is played
+TALL, SHORT = 528, 384  # and the heights
+NAME = 56  # of a greenlet that waits in a line of it
 SIZES = range(28, 19, -1)  # pixels; below 20 nobody reads in the last row
-ADVANCE, LEADING, BLANK = 0.61, 1.26, 0.35  # of a character, a line, no line
+ADVANCE = 0.61  # of a character
+LEADING, TIGHT, BLANK = 1.26, 1.2, 0.35  # of a line, a run's line, no line
 
 
 class DeckTranslator(RevealjsSlideTranslator):
@@ -64,12 +70,14 @@ class DeckTranslator(RevealjsSlideTranslator):
         )
         lines = coloured.rstrip("\n").split("\n")
         steps = lit_lines(node.get("data-line-numbers", ""), len(lines))
-        always = node.get("highlight_args", {}).get("hl_lines", ())
+        arguments = node.get("highlight_args", {})
+        always = arguments.get("hl_lines", ())
         rows = [
             row(
                 line,
                 [n for n, lit in enumerate(steps) if number in lit],
                 number + 1 in always,
+                line_id(number, arguments),
             )
             for number, line in enumerate(lines)
         ]
@@ -88,7 +96,7 @@ class DeckTranslator(RevealjsSlideTranslator):
         raise nodes.SkipNode
 
 
-def row(line, steps, always):
+def row(line, steps, always, name):
     """Return the HTML of one *line*, lit in each of *steps*, or *always*."""
     classes = ["line"]
     if not line.strip():
@@ -96,7 +104,17 @@ def row(line, steps, always):
     if always:
         classes.append("lit")
     lit = f' data-lit="{" ".join(map(str, steps))}"' if steps else ""
-    return f'<span class="{" ".join(classes)}"{lit}>{line or " "}\n</span>'
+    return (
+        f'<span class="{" ".join(classes)}"{name}{lit}>{line or " "}\n</span>'
+    )
+
+
+def line_id(number, arguments):
+    """Return the attribute that names a line for the player, or nothing."""
+    if "linespans" not in arguments:
+        return ""
+    number += arguments["linenostart"]
+    return f' id="{arguments["linespans"]}-{number}"'
 
 
 def lit_lines(steps, count):
@@ -117,7 +135,9 @@ class FitCode(SphinxPostTransform):
     def run(self):
         """Write style and class, which MyST's container puts into its tag."""
         for node in self.document.findall(nodes.container):
-            if "snippet" in node["classes"]:
+            if "traced" in node["classes"]:
+                fit_run(node)
+            elif "snippet" in node["classes"]:
                 size, place = fitted(node)
                 node["style"] = f"--code-size: {size}px"
                 node["classes"].append(place)
@@ -141,6 +161,26 @@ def fitted(node):
             return size, "below"
     logger.warning("this code is too large for its slide", location=node[0])
     return size, "below"
+
+
+def fit_run(node):
+    """Set the size of type of code that is played, and its place.
+
+    High code takes the whole height: what else is shown stands beside it.
+    """
+    run = next(node.findall(player))
+    lines = run[0].astext().splitlines()
+    widest, highest = (BESIDE_MEMORY, TALL) if run["moments"] else (RUN, SHORT)
+    for size in SIZES:
+        wide = max(map(len, lines)) * ADVANCE * size + 2 * PADDING + NAME
+        high = rows_high(lines) * TIGHT * size + PADDING
+        if wide <= widest and high <= highest:
+            break
+    if high > SHORT:
+        node["classes"].append("tall")
+    if wide > RUN or high > TALL:
+        logger.warning("this code is too large to be played", location=run[0])
+    node["style"] = f"--code-size: {size}px"
 
 
 def rows_high(lines):
