@@ -43,7 +43,6 @@ extensions = [
     "snippet",
     "piece",
     "drawing",
-    "watch",
     "journey",
     "cost",
     "memory",

@@ -50,7 +50,7 @@ def record(path):
     from evening import greenlet as layer
 
     module, names = load(path), weakref.WeakKeyDictionary()
-    out = Recorder(lambda: "")
+    out = Recorder()
 
     def step(origin, target):
         for greenlet in origin, target:
@@ -107,7 +107,7 @@ def with_printed(steps):
         if isinstance(step, dict):
             told.append(step)
         else:
-            told[-1]["printed"].append(step[1])
+            told[-1]["printed"].append(step)
     return told
 
 

@@ -11,8 +11,8 @@ LANE, ROW, HEAD, CHARACTER = 104, 28, 44, 8
 def draw(title, lanes, steps):
     """Return an SVG element.
 
-    *lanes* maps an actor's name to its kind (greenlet, hub, loop, kernel,
-    callback), *steps* are ``(lane, text)`` pairs in the order of the run.
+    *lanes* maps an actor's name to its kind (greenlet, hub, loop, kernel),
+    *steps* are ``(lane, text)`` pairs in the order of the run.
     """
     names = list(lanes)
     middle = {name: LANE * n + LANE // 2 for n, name in enumerate(names)}
@@ -66,11 +66,6 @@ def draw_actor(svg, kind, x, y, size):
             d=f"M{x - size} {y}H{x + size}",
             **{"class": "kernel ground"},
         )
-    elif kind == "callback":
-        corners = (
-            f"M{x - size} {y}L{x} {y - size}L{x + size} {y}L{x} {y + size}Z"
-        )
-        element(svg, "path", d=corners, **{"class": "callback"})
     else:
         element(
             svg,
