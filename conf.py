@@ -48,6 +48,7 @@ extensions = [
     "memory",
     "timeline",
     "player",
+    "step",
     "bench",
     "conformance",
     "scenarios",

@@ -317,6 +317,13 @@ def write(house, page, text):
             "```{memory} greenlet/nowhere\n```",
             "no snippets/greenlet/nowhere.py",
         ),
+        ("{step}`it ends`", "not 'it ends'"),
+        ("{step}`it ends <nowhere@1 die>`", "it is nowhere on this page"),
+        (
+            "{step}`it ends <why-a_greenlet@1 die>`\n\n"
+            "```{snippet} why/a_greenlet\n:trace:\n```",
+            "the page tells of die, and it is spawn",
+        ),
         ("[a link](nowhere.md)", "nowhere.md"),
     ],
 )

@@ -344,6 +344,12 @@ def test_an_address_names_a_step_and_follows_the_reader(play, base):
     wait_for(player, 3)
 
 
+def test_words_of_the_page_lead_to_the_step_that_they_tell_of(play):
+    player = play("hub-two_sleepers-2")
+    player.page.locator("a[href='#hub-two_sleepers-2@27']").click()
+    wait_for(player, 27)
+
+
 # -- Predict
 
 

@@ -77,7 +77,8 @@ def test_internal_links_hold(name):
         elif parts.fragment and file.suffix == ".html":
             if parts.fragment.startswith("/"):
                 continue  # a place in the deck
-            if unquote(parts.fragment) not in links(file).ids:
+            name, _, _ = unquote(parts.fragment).partition("@")  # a step
+            if name not in links(file).ids:
                 broken.append(target)
     assert broken == []
 
