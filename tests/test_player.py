@@ -71,6 +71,15 @@ def test_time_goes_down(run):
         assert after - before in (0, ROW)
 
 
+def test_a_row_has_words_for_one_event_only(run):
+    with_words = [
+        group.get("data-y")
+        for group in Lanes(run).draw()
+        if any("step" in (one.get("class") or "") for one in group)
+    ]
+    assert len(with_words) == len(set(with_words))
+
+
 def test_an_arrow_leads_from_the_greenlet_that_leaves_to_its_target(run):
     lanes = Lanes(run)
     for event, group in zip(run["events"], lanes.draw(), strict=True):
@@ -351,6 +360,12 @@ def test_words_of_the_page_lead_to_the_step_that_they_tell_of(play):
 
 
 # -- Predict
+
+
+def test_what_is_printed_is_there_before_anybody_plays(play):
+    player = play("greenlet-first_arguments", reveal=False)
+    assert step_of(player) == 0
+    assert player.locator(".snippet-session").is_visible()
 
 
 def lines_of(player):

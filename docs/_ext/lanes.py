@@ -193,26 +193,28 @@ def label(event, words=LABELS):
 
 def rows(events):
     """Return the row of each event; some share that of the one before."""
-    found, row = [], -1
+    found, row, words = [], -1, ""
     for n, event in enumerate(events):
-        if n == 0 or not joins(events[n - 1], event):
-            row += 1
+        if n == 0 or not joins(events[n - 1], event, words):
+            row, words = row + 1, ""
+        words += label(event)
         found.append(row)
     return found
 
 
-def joins(earlier, event):
+def joins(earlier, event, words):
     """Tell whether an event is seen in the row of the one before.
 
-    It is where somebody arrives without words and begins, or prints.
+    It is where somebody arrives and begins, or arrives without *words* and
+    prints.
     """
-    arrives = earlier["event"] in TARGET and not label(earlier)
     if event["event"] == "start":
         return earlier["event"] == "switch" and (
             earlier["target"] == event["target"]
         )
     return (
-        arrives
+        not words
+        and earlier["event"] in TARGET
         and event["event"] == "print"
         and event["greenlet"] == earlier["target"]
     )
