@@ -5,6 +5,7 @@ look for there, and no more.
 """
 
 import importlib
+import multiprocessing
 import socket as _socket
 import threading
 import time
@@ -49,6 +50,8 @@ def patch_all(**_which):
         for name, value in ours.items():
             theirs[name] = getattr(module, name)
             setattr(module, name, value)
+    # As gevent's: a server that forks would read our sockets by os.read.
+    multiprocessing.set_start_method("fork", force=True)
 
 
 def is_module_patched(name):
