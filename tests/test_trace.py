@@ -354,6 +354,10 @@ def test_what_evening_has_not_yet_is_said(tmp_path):
     status, _, errors = command("--library", "evening", str(path))
     assert status == 1
     assert "evening has no gevent.pool yet: run it on gevent" in errors
+    path = script(tmp_path, "from gevent import monkey\n")
+    status, _, errors = command("--library", "evening", str(path))
+    assert status == 1
+    assert "evening has no gevent.monkey yet: run it on gevent" in errors
 
 
 NAMES_OF_ALL = """

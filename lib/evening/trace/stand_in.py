@@ -2,7 +2,8 @@
 
 import importlib
 import sys
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
 
 #: What a script imports, and the module of a package that stands in for it.
 STAND_INS = {
@@ -16,19 +17,25 @@ STAND_INS = {
 
 
 class Missing:
-    """Refuses to import what gevent has and *package* doesn't."""
+    """Refuses to import what gevent has and *package* doesn't.
+
+    ``from gevent import pool`` looks for it in *package*, under that name.
+    """
 
     def __init__(self, package: str) -> None:
         self.package = package
 
     def find_spec(
-        self, name: str, path: object = None, target: object = None
+        self, name: str, path: Any = None, target: object = None
     ) -> ModuleSpec | None:
         """Raise ImportError, with the cure, for a module of gevent's."""
-        if name.startswith("gevent."):
+        where, _, module = name.partition(".")
+        if where == self.package and PathFinder.find_spec(name, path) is None:
+            where = "gevent"
+        if where == "gevent" and module:
             raise ImportError(
-                f"{self.package} has no {name} yet: run it on gevent "
-                "(--library gevent)",
+                f"{self.package} has no gevent.{module} yet: run it on "
+                "gevent (--library gevent)",
                 name=name,
             )
         return None
