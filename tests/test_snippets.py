@@ -1,10 +1,8 @@
 """Every snippet is true of gevent and of evening, and fits on a slide."""
 
-import io
-import tokenize
-
 import pytest
 
+from length import lines_with_code
 from run_snippet import NOT_ON_THREADS, SNIPPETS, check, libraries, start
 from snippet import Snippet
 
@@ -28,21 +26,7 @@ def test_its_session_is_true(name, library):
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_it_fits_on_a_slide(path):
     snippet = Snippet.read(path)
-    readline = io.StringIO(snippet.code).readline
-    code = {
-        token.start[0]
-        for token in tokenize.generate_tokens(readline)
-        if token.type
-        not in (
-            tokenize.COMMENT,
-            tokenize.NL,
-            tokenize.NEWLINE,
-            tokenize.INDENT,
-            tokenize.DEDENT,
-            tokenize.ENDMARKER,
-        )
-    }
-    assert len(code) <= 20
+    assert len(lines_with_code(snippet.code)) <= 20
     for line in (snippet.session + "\n" + snippet.code).splitlines():
         assert len(line) <= 60, line
 

@@ -23,6 +23,20 @@ def golden(name):
     return SNIPPETS / f"{name}.trace.json"
 
 
+def read(name):
+    """Return the golden trace of the snippet *name*.
+
+    Raise ValueError where there is none that can be read.
+    """
+    try:
+        return json.loads(golden(name).read_text("utf-8"))
+    except FileNotFoundError:
+        message = "it has no golden trace: `make accept` records it"
+        raise ValueError(message) from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its golden trace can't be read: {error}") from None
+
+
 def recorded(name):
     """Return the trace of the snippet *name*, as it is now."""
     path = SNIPPETS / f"{name}.py"

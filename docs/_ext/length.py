@@ -54,13 +54,19 @@ NOT_CODE = {
 TELLING = ast.Module, ast.ClassDef, ast.FunctionDef  # may have a docstring
 
 
-def code_lines(path):
-    """Return how many lines of code the file at *path* has."""
-    text = path.read_text("utf-8")
+def lines_with_code(text):
+    """Return the numbers of the lines on which there is code or a string."""
     lines = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in NOT_CODE:
             lines.update(range(token.start[0], token.end[0] + 1))
+    return lines
+
+
+def code_lines(path):
+    """Return how many lines of code the file at *path* has."""
+    text = path.read_text("utf-8")
+    lines = lines_with_code(text)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, TELLING) and ast.get_docstring(node) is not None:
             told = node.body[0]

@@ -6,12 +6,10 @@ without JavaScript have it too; docs/_static/player.js says what of it is
 past, what is now, and what is still to come.
 """
 
-import json
-
 from docutils import nodes
 from sphinx import addnodes
 
-from golden import golden
+from golden import read
 from markup import ALL_WORDS, Markup, printed
 from memory import moments
 from sentences import SENTENCES
@@ -38,20 +36,6 @@ class player(nodes.General, nodes.Element, addnodes.translatable):
         for key, words in self["words"].items():
             if words == original_message:
                 self["words"][key] = translated_message
-
-
-def read(name):
-    """Return the golden trace of the snippet *name*.
-
-    Raise ValueError where there is none that can be read.
-    """
-    try:
-        return json.loads(golden(name).read_text("utf-8"))
-    except FileNotFoundError:
-        message = "it has no golden trace: `make accept` records it"
-        raise ValueError(message) from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"its golden trace can't be read: {error}") from None
 
 
 def shown_runs(trace, first):

@@ -1,6 +1,5 @@
 """The directive ``{timeline}``: a golden trace, as the command prints it."""
 
-import json
 from typing import ClassVar
 
 from docutils import nodes
@@ -9,7 +8,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from evening.trace.timeline import timeline
 from frame import placed
-from golden import LIBRARIES, golden
+from golden import LIBRARIES, golden, read
 
 
 class Timeline(SphinxDirective):
@@ -30,7 +29,10 @@ class Timeline(SphinxDirective):
                 f"there is no snippets/{name}.trace.json: show the snippet "
                 "with :trace:, then `make accept`"
             )
-        runs = json.loads(path.read_text("utf-8"))["runs"]
+        try:
+            runs = read(name)["runs"]
+        except ValueError as error:
+            raise self.error(f"snippets/{name}.py: {error}") from None
         text = "\n".join(timeline(runs[self.options.get("on", "gevent")]))
         block = nodes.literal_block(text, text, language="text")
         block["linenos"] = False
