@@ -115,6 +115,6 @@ def test_the_lists_name_scenarios():
     assert {*NOT_ON_GEVENT, *NOT_ON_POLL} <= SCENARIOS.keys()
 
 
-def test_a_soak_of_two_seconds_is_flat_and_loses_nothing(library):
+def test_a_soak_of_two_seconds_leaves_and_loses_nothing(library):
     status, said = start(*command(library)).result()
     assert status == 0, said
