@@ -1616,21 +1616,44 @@ def test_a_socket_takes_a_descriptor_over(impl, pair):
         impl.socket.socket(fileno=-1)
 
 
-def test_two_sockets_of_one_descriptor_do_not_mix_up_their_readers(impl):
+def test_two_sockets_of_one_descriptor_may_both_read(impl):
     left, right = impl.socket.socketpair(type=standard.SOCK_DGRAM)
     twin = impl.socket.socket(fileno=left.fileno())
-    tasks = [started(impl, left.recv, 10)]
-    if impl.name == "evening":  # the descriptor's record has one place
-        with pytest.raises(impl.errors.ConcurrentObjectUseError):
-            twin.recv(10)
-    else:
-        tasks.append(started(impl, twin.recv, 10))
-    for n in range(len(tasks)):
-        right.send(b"%d" % n)
-    assert sorted(task.get() for task in tasks) == [b"0", b"1"][: len(tasks)]
+    for readers in (left, twin), (twin, left):
+        tasks = [started(impl, sock.recv, 10) for sock in readers]
+        for n in range(len(tasks)):
+            right.send(b"%d" % n)
+        assert sorted(task.get() for task in tasks) == [b"0", b"1"]
     twin.detach()
     left.close()
     right.close()
+
+
+def test_one_socket_of_a_descriptor_leaves_the_rest_to_the_other(impl, pair):
+    left, right = pair
+    twin = impl.socket.socket(fileno=left.fileno())
+    tasks = [started(impl, sock.recv, 2) for sock in (left, twin)]
+    right.sendall(b"abc")
+    assert sorted(len(task.get()) for task in tasks) == [1, 2]
+    task = started(impl, left.recv, 10)
+    assert twin.detach() == left.fileno()
+    right.sendall(b"more")
+    assert task.get() == b"more"
+
+
+def test_one_reader_of_two_sockets_is_told_what_the_other_left(impl, pair):
+    left, right = pair
+    twin = impl.socket.socket(fileno=left.fileno())
+    for sock in left, twin:
+        sock.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            sock.recv(1)
+        sock.settimeout(5)
+    task = started(impl, left.recv, 1)
+    right.sendall(b"ab")
+    assert task.get() == b"a"
+    assert twin.recv(1) == b"b"
+    twin.detach()
 
 
 def test_a_reader_and_a_waiter_of_one_descriptor_are_both_woken(impl, pair):

@@ -7,7 +7,6 @@ The steps of a turn bear libev's names.
 
 import errno
 import heapq
-import itertools
 import operator
 import os
 import select
@@ -16,11 +15,13 @@ import sys
 import time
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, partialmethod
+from itertools import chain, count
 from typing import Any, Protocol, Self
+from weakref import WeakKeyDictionary
 
 __all__ = ["READ", "WRITE", "Epoll", "Kqueue", "Loop", "Poll", "loop"]
 
@@ -271,17 +272,13 @@ class Stat(Watcher):
             self.loop._feed_event(self)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Callback:
     """One call of a function in the next turn; ``stop`` takes it back."""
 
-    __slots__ = ("args", "callback", "loop")
-
-    def __init__(
-        self, loop: "Loop", callback: Function | None, args: tuple[Any, ...]
-    ) -> None:
-        self.loop = loop
-        self.callback: Function | None = callback
-        self.args: tuple[Any, ...] | None = args
+    loop: "Loop"
+    callback: Function | None
+    args: tuple[Any, ...] | None
 
     @property
     def pending(self) -> bool:
@@ -306,7 +303,7 @@ class Callback:
         return self.loop.home()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Readiness:
     """What the kernel last said of one end of a descriptor, and who waits."""
 
@@ -328,23 +325,44 @@ class Readiness:
             self.waiter = None
 
 
+@dataclass(slots=True, eq=False)
 class ANFD:
     """What the loop knows of one descriptor; libev's name for it."""
 
-    __slots__ = ("events", "fd", "read", "reify", "watchers", "write")
+    fd: int
+    queue: deque[Any]  # the loop's
+    events: int = 0  # what the kernel was asked to report
+    reify: bool = False  # ask again, though it is the same
+    watchers: list[Io] = field(default_factory=list)
+    lent: bool = False  # the two ends have an owner
+    read: Readiness = field(init=False)
+    write: Readiness = field(init=False)
+    others: Iterable[Readiness] = ()  # the ends of earlier owners
 
-    def __init__(self, fd: int, queue: deque[Any]) -> None:
-        self.fd = fd
-        self.events = 0  # what the kernel was asked to report
-        self.reify = False  # ask again, though it is the same
-        self.watchers: list[Io] = []
-        self.read = Readiness(self, IN, queue)
-        self.write = Readiness(self, OUT, queue)
+    def __post_init__(self) -> None:
+        self.read = Readiness(self, IN, self.queue)
+        self.write = Readiness(self, OUT, self.queue)
+
+    def ends(self) -> list[Readiness]:
+        """Return all at which somebody may wait."""
+        return [*self.others, self.read, self.write]
+
+    def lend(self) -> tuple[Readiness, Readiness]:
+        """Give a new owner two ends of its own, which know nothing yet.
+
+        An earlier one may share the descriptor, or be gone with its ends.
+        """
+        if self.lent:
+            self.others = WeakKeyDictionary(dict.fromkeys(self.ends()))
+            self.__post_init__()
+        self.lent = True
+        self.renew()
+        return self.read, self.write
 
     def renew(self) -> None:
         """Know nothing of the file that the number had before."""
         self.reify = True
-        for end in self.read, self.write:
+        for end in self.ends():
             end.ready, end.armed = True, False
 
     def wanted(self, edge: bool) -> int:
@@ -352,7 +370,7 @@ class ANFD:
         wanted = 0
         for watcher in self.watchers:
             wanted |= watcher._mask
-        for end in self.read, self.write:
+        for end in self.ends():
             if end.waiter is not None:
                 wanted |= end.event
         if edge and not self.watchers and (wanted or self.events & EDGE):
@@ -411,13 +429,11 @@ class Loop:
         # A heap of alarms: the time, a number, and whom to tell.
         self._timers: list[list[Any]] = []
         self._cancelled = 0  # entries of _timers that nobody waits for
-        self._order = itertools.count()
+        self._order = count()
         self._kinds: defaultdict[type, list[Any]] = defaultdict(list)
         self._sighandlers: dict[int, Any] = {}  # those that were there before
-        self._pendings: dict[int, deque[Any]] = {
-            priority: deque()
-            for priority in range(self.MAXPRI, self.MINPRI - 1, -1)
-        }
+        falling = range(self.MAXPRI, self.MINPRI - 1, -1)
+        self._pendings = {priority: deque[Any]() for priority in falling}
         self._fed = 0  # entries of _pendings
         self._evpipe_init()
         self._witness = self.anfd(self._evpipe[0]).read
@@ -443,9 +459,7 @@ class Loop:
             "_fed counts the pending": self._fed == self.pendingcnt,
             "_cancelled counts the heap": self._cancelled == told,
             "_timers is a heap": all(map(operator.lt, above, heap[1:])),
-            "_anfds has each by its fd": all(
-                fd == anfds[fd].fd for fd in anfds
-            ),
+            "_anfds is by fd": [*anfds] == [a.fd for a in anfds.values()],
         }
         wrong = [note for note, holds in notes.items() if not holds]
         if wrong:
@@ -546,11 +560,9 @@ class Loop:
         # To count who waits would cost something at each wait.  We look for
         # one, begin with the one we found last, and seldom go further.
         if self._witness.waiter is None:
-            for anfd in self._anfds.values():
-                for end in anfd.read, anfd.write:
-                    if end.waiter is not None:
-                        self._witness = end
-                        return True
+            ends = chain.from_iterable(map(ANFD.ends, self._anfds.values()))
+            waited = (end for end in ends if end.waiter is not None)
+            self._witness = next(waited, self._witness)
         return self._witness.waiter is not None
 
     def _turn(self, nowait):
@@ -612,8 +624,9 @@ class Loop:
             self._fd_kill(anfd)
         else:
             anfd.events, anfd.reify = wanted, False
-            for end in anfd.read, anfd.write:
-                end.armed = bool(wanted & EDGE and wanted & end.event)
+            edges = wanted if wanted & EDGE and not anfd.others else 0
+            for end in anfd.ends():
+                end.armed = bool(edges & end.event)
 
     def _fd_kill(self, anfd):
         # No kernel will report this descriptor: it is closed, or a plain
@@ -622,8 +635,8 @@ class Loop:
             watcher._expire()
             self._feed_event(watcher)
         anfd.watchers.clear()
-        anfd.read.fire()
-        anfd.write.fire()
+        for end in anfd.ends():
+            end.fire()
 
     def _waittime(self):
         if self._done or len(self.queue) > 1 or self._fed:
@@ -657,14 +670,13 @@ class Loop:
     def _fd_event(self, anfd, mask):
         # An error or a hang-up is neither IN nor OUT, and ends every wait:
         # whoever waits tries again and learns what happened.
-        if mask & ~(IN | OUT):
-            anfd.read.doubt = True
-        if mask & ~OUT:
-            anfd.read.fire()
-        if mask & ~IN:
-            anfd.write.fire()
+        trouble = mask & ~(IN | OUT)
+        for end in anfd.ends():
+            end.doubt |= bool(trouble)
+            if trouble or mask & end.event:
+                end.fire()
         for watcher in anfd.watchers:
-            if mask & (watcher._mask | ~(IN | OUT)):
+            if trouble or mask & watcher._mask:
                 self._feed_event(watcher)
         if not anfd.events & EDGE:
             self._fdchanges.add(anfd)  # who was woken is not to be told again
@@ -749,12 +761,12 @@ class Loop:
 
         Whoever gets its number next gets a new record, too.
         """
-        if self._evpipe and not anfd.watchers:
+        if self._evpipe and not (anfd.watchers or anfd.others):
             if anfd.events:
                 self._backend.modify(anfd.fd, anfd.events, 0)
             anfd.events = 0
             anfd.renew()
-            for end in anfd.read, anfd.write:
+            for end in anfd.ends():
                 if end.timer is not None:
                     end.timer.stop()
             self._fdchanges.discard(anfd)

@@ -175,11 +175,9 @@ class Hub(greenlet):
         close_watcher: bool = False,
     ) -> None:
         """Raise *error* in the greenlet that waits for *watcher*, if any."""
-        if watcher is None:
-            return
-        self.loop.run_callback(
-            self._cancel_wait, watcher, error, close_watcher
-        )
+        if watcher is not None:
+            told = watcher, error, close_watcher
+            self.loop.run_callback(self._cancel_wait, *told)
 
     def _cancel_wait(self, watcher, error, close_watcher):
         waiter = getattr(watcher.callback, "__self__", None)
@@ -497,9 +495,8 @@ class Timeout(BaseException):
     @property
     def pending(self) -> bool:
         """Whether it is set and has not rung."""
-        return self.timer is not None and (
-            self.timer.active or self.timer.pending
-        )
+        timer = self.timer
+        return timer is not None and (timer.active or timer.pending)
 
     def cancel(self) -> None:
         """Don't ring; it may be started again."""
@@ -905,14 +902,13 @@ class Greenlet(greenlet, AbstractLinkable):
         """Raise *exception* in it, and wait for its end if *block*."""
         if self._ready:
             return
-        if not isinstance(exception, tuple):
-            exception = (exception,)
+        args = exception if isinstance(exception, tuple) else (exception,)
         if greenlet.__bool__(self):
-            self.hub.loop.run_callback(kill_now, self, *exception)
+            self.hub.loop.run_callback(kill_now, self, *args)
             if block:
                 self.join(timeout)
         else:
-            self.throw(*exception)  # it never began: that is its end
+            self.throw(*args)  # it never began: that is its end
 
 
 def kill_now(victim, *throw_args):

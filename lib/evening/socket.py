@@ -157,9 +157,7 @@ class socket(_socket.socket):
         super().setblocking(False)
         self.timeout = _socket.getdefaulttimeout()
         self.hub = get_hub()
-        anfd = self.hub.loop.anfd(self.fileno())
-        anfd.renew()
-        self._read, self._write = anfd.read, anfd.write
+        self._read, self._write = self.hub.loop.anfd(self.fileno()).lend()
         # A datagram may be shorter than asked for, and others follow it.
         self._read.doubt = self.type != _socket.SOCK_STREAM
 
