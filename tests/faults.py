@@ -1708,6 +1708,20 @@ def after_a_fork_the_greenlets_of_both_go_on(lib):
 
 
 @scenario
+def a_forked_child_that_closes_a_socket_does_not_silence_its_parent(lib):
+    """What a server that forks its workers does: each closes what it got."""
+    door = listener(lib)
+    accepting = started(lib, door.accept)
+    turn(lib)  # now the kernel watches it
+    in_fork(door.close)()
+    with lib.socket.create_connection(door.getsockname(), 5):
+        with lib.Timeout(5):
+            accepting.get()[0].close()
+    door.close()
+    ended_well(lib, *bystanders(lib))
+
+
+@scenario
 def a_greenlet_may_fork(lib):
     def fork():
         def child():

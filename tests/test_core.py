@@ -407,6 +407,21 @@ def test_a_closed_descriptor_calls_back_instead_of_hanging(backend, log):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_a_closed_descriptor_calls_back_once(backend, log):
+    loop = ours.Loop(backend())
+    reader, writer = os.pipe()
+    loop.io(reader, 1).start(log.append, "told")
+    loop.run(nowait=True)
+    os.close(reader)
+    os.close(writer)
+    loop.io(reader, 1).start(log.append, "told too")
+    for _ in range(3):
+        loop.run(nowait=True)
+    loop.destroy()
+    assert log in (["told", "told too"], ["told too"])  # epoll forgot the one
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_closed_watcher_is_forgotten_though_a_copy_stays_open(backend, pipe):
     # Epoll watches the file, not the number: while a copy is open, it would
     # go on reporting, and nobody could take a closed number off its list.
@@ -805,6 +820,32 @@ def test_two_watchers_of_one_child_are_both_told(program):
     assert program(TWO_FOR_ONE_CHILD) == ["True", "True"]
 
 
+MANY_CHILDREN = """
+def bear():
+    for _ in range(3):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        pids.append(pid)
+
+def ended():
+    seen.append(child.rpid)
+    if len(seen) == 3:
+        child.stop()
+
+pids, seen, child = [], [], loop.child(0)
+child.start(ended)
+loop.run_callback(bear)  # one signal may tell of them all
+loop.run()
+print(sorted(seen) == sorted(pids))
+"""
+
+
+def test_a_watcher_of_all_children_is_told_of_each(program):
+    assert program(MANY_CHILDREN) == ["True"]
+
+
 def test_ref_may_change_while_a_watcher_waits(loop):
     before = loop.activecnt
     timer = loop.timer(60)
@@ -854,6 +895,25 @@ loop.run()
 
 def test_a_forked_child_has_a_loop_of_its_own(program):
     assert program(FORK) == ["forked", "b'c'", "b'p'"]
+
+
+FORK_AND_CLOSE = """
+r, w = os.pipe()
+io = loop.io(r, 1)
+io.start(lambda: (print(os.read(r, 1)), io.stop()))
+loop.run(nowait=True)
+pid = os.fork()
+if pid == 0:
+    io.close()
+    os._exit(0)
+os.waitpid(pid, 0)
+os.write(w, b"p")
+loop.run()
+"""
+
+
+def test_what_a_forked_child_closes_the_parent_still_watches(program):
+    assert program(FORK_AND_CLOSE) == ["b'p'"]
 
 
 def test_reinit_can_be_asked_for(loop, log, pipe):

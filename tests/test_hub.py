@@ -686,6 +686,21 @@ def test_an_error_in_a_bare_greenlet_is_printed(impl, quiet):
     assert "ValueError: boom" in quiet.getvalue()
 
 
+def test_the_message_names_the_bare_greenlet_that_failed(impl, quiet):
+    def work():
+        impl.sleep(0)
+        boom()
+
+    def others():
+        for _ in range(3):  # one of these hands over to it
+            impl.sleep(0)
+
+    task = impl.spawn(others)
+    raw = impl.spawn_raw(work)
+    task.join()
+    assert f"{id(raw):#x}" in quiet.getvalue()
+
+
 def test_spawn_raw_refuses_what_cannot_run(impl):
     with pytest.raises(TypeError):
         impl.spawn_raw("no function")
@@ -1140,6 +1155,12 @@ def test_a_timeout_of_low_priority_lets_data_go_first(
         impl.sleep(60)
     assert log == came
     impl.sleep(0.001)
+
+
+def test_an_alarm_may_come_in_the_turn_in_which_a_sleeper_is_due(impl, hub):
+    with impl.Timeout(0, False, priority=1):
+        impl.sleep(1e-9)
+    hub.loop.verify()
 
 
 def test_a_timeout_is_no_exception_but_a_base_exception(impl):

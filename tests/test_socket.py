@@ -560,6 +560,22 @@ def test_each_reader_times_out(impl, tcp, read):
     assert read(left) == b"late"
 
 
+def test_a_new_timeout_is_for_the_next_wait(impl, pair):
+    left, _ = pair
+    left.settimeout(0.001)
+    task = started(impl, left.recv, 1)
+    left.settimeout(None)
+    with pytest.raises(TimeoutError, match="timed out"):
+        task.get()
+
+
+def test_data_that_came_goes_before_an_alarm(impl, pair):
+    left, right = pair
+    impl.spawn(right.send, b"x")
+    with impl.Timeout(0):
+        assert left.recv(1) == b"x"
+
+
 def test_each_reader_may_be_told_not_to_wait(pair):
     left, right = pair
     left.settimeout(0)

@@ -29,6 +29,7 @@ Function = Callable[..., object]
 
 READ, WRITE = 1, 2  # what an io watcher wants, in libev's words
 IN, PRI, OUT, RDHUP = 1, 2, 4, 0x2000  # what a descriptor is, in the kernel's
+NVAL = 0x20  # only poll says this: the descriptor is closed
 EDGE = 1 << 31  # report what is new, once, instead of what is so, each time
 BREAK_CANCEL, BREAK_ONE, BREAK_ALL = 0, 1, 2  # whom break_ ends
 kernel: Any = select  # what is in it depends on the system
@@ -149,6 +150,7 @@ class Io(Watcher):
     def close(self) -> None:
         """Stop, and tell the kernel while the descriptor is still open."""
         self.stop()
+        self.loop._fork_check()
         self.loop._fd_reify()
 
 
@@ -241,6 +243,7 @@ class Child(Watcher):
             pid, status = os.waitpid(self.pid or -1, self._flags)
             if pid:
                 self.loop._child_reaped(pid, status)
+                self._sigchld.send()  # one signal may stand for many
 
 
 class Stat(Watcher):
@@ -435,6 +438,7 @@ class Loop:
         falling = range(self.MAXPRI, self.MINPRI - 1, -1)
         self._pendings = {priority: deque[Any]() for priority in falling}
         self._fed = 0  # entries of _pendings
+        self._forks = len(forks)  # as we last saw them
         self._evpipe_init()
         self._witness = self.anfd(self._evpipe[0]).read
         self.update_now()
@@ -518,8 +522,9 @@ class Loop:
     def reinit(self) -> None:
         """Leave to the parent what a forked child has inherited.
 
-        The turn that finds itself in another process does it unasked.
+        The loop does it unasked before it speaks to the kernel there.
         """
+        self._forks = len(forks)
         self._backend.fork()
         self._evpipe_close()
         for anfd in self._anfds.values():
@@ -566,8 +571,7 @@ class Loop:
         return self._witness.waiter is not None
 
     def _turn(self, nowait):
-        if len(forks) != self._forks:  # we are in a forked child
-            self.reinit()
+        self._fork_check()
         self._queue_events(Prepare)
         self._invoke_pending()
         self._run_callbacks()
@@ -578,6 +582,10 @@ class Loop:
         self._idle_reify()
         self._queue_events(Check, first=True)
         self._invoke_pending()
+
+    def _fork_check(self):
+        if len(forks) != self._forks:  # we are in a forked child
+            self.reinit()
 
     def _queue_events(self, kind, first=False):
         for watcher in self._kinds[kind]:
@@ -671,6 +679,8 @@ class Loop:
         # An error or a hang-up is neither IN nor OUT, and ends every wait:
         # whoever waits tries again and learns what happened.
         trouble = mask & ~(IN | OUT)
+        if mask & NVAL:
+            self._fd_kill(anfd)
         for end in anfd.ends():
             end.doubt |= bool(trouble)
             if trouble or mask & end.event:
@@ -698,6 +708,7 @@ class Loop:
                     timer._expire()
                 self._feed_event(timer)
             else:
+                entry[1] = None  # it has left the heap
                 self._pendings[0].append(entry)
                 self._fed += 1
 
@@ -715,8 +726,11 @@ class Loop:
             if type(one) is list:
                 if one[2] is not None:  # nobody cancelled it meanwhile
                     self._call(one[2].switch, (one,))
-            elif one.pending:  # nobody stopped it meanwhile
-                self._invoke(one)
+            else:
+                if one.priority < 0:  # whoever was woken goes before it
+                    self._run_callbacks()
+                if one.pending:  # nobody stopped it meanwhile
+                    self._invoke(one)
 
     def _invoke(self, watcher):
         watcher.pending = False
@@ -762,6 +776,7 @@ class Loop:
         Whoever gets its number next gets a new record, too.
         """
         if self._evpipe and not (anfd.watchers or anfd.others):
+            self._fork_check()
             if anfd.events:
                 self._backend.modify(anfd.fd, anfd.events, 0)
             anfd.events = 0
@@ -789,7 +804,7 @@ class Loop:
     def cancel(self, entry: list[Any]) -> None:
         """Take an :meth:`alarm` back."""
         entry[2] = None  # the heap keeps it until it comes up ...
-        self._cancelled += 1
+        self._cancelled += entry[1] is not None
         if self._cancelled > 64 + len(self._timers) // 2:
             self._timers = [one for one in self._timers if one[2] is not None]
             heapq.heapify(self._timers)  # ... or until they are the most
@@ -830,7 +845,6 @@ class Loop:
             os.write(self._evpipe[1], b"\0")
 
     def _evpipe_init(self):
-        self._forks = len(forks)
         self._evpipe = os.pipe()
         for end in self._evpipe:
             os.set_blocking(end, False)

@@ -57,8 +57,7 @@ Seconds = float | None  # None is for ever
 Run = Callable[..., object]
 Link = Callable[[Any], object]
 ErrorType = type[BaseException]
-Traceback = TracebackType | None
-ExcInfo = tuple[ErrorType, BaseException, Traceback]
+ExcInfo = tuple[ErrorType, BaseException, TracebackType | None]
 
 
 class LoopExit(Exception):
@@ -94,16 +93,6 @@ class Hub(greenlet):
     *loop* is a :class:`~evening.core.Loop`, by default a new one.  Mirrors
     ``gevent.hub.Hub``.
     """
-
-    __slots__ = (
-        "_free_idents",
-        "_idents",
-        "_stream",
-        "loop",
-        "minimal_ident",
-        "newborns",
-        "thread_ident",
-    )
 
     parent: greenlet  # the thread's main greenlet
     #: Errors that nobody is told of.
@@ -218,13 +207,7 @@ class Hub(greenlet):
             self.loop.destroy()
         self.loop = None  # type: ignore[assignment]
 
-    def handle_error(
-        self,
-        context: object,
-        type: ErrorType,
-        value: BaseException,
-        tb: Traceback,
-    ) -> None:
+    def handle_error(self, context: object, type, value, tb) -> None:
         """Print an error that nobody caught, or give it to the main greenlet.
 
         *context* is the greenlet or callback it happened in, None for the
@@ -237,9 +220,7 @@ class Hub(greenlet):
         if context is None or issubclass(type, self.SYSTEM_ERROR):
             self.handle_system_error(type, value, tb)
 
-    def handle_system_error(
-        self, type: ErrorType, value: BaseException, tb: Traceback = None
-    ) -> None:
+    def handle_system_error(self, type, value, tb=None) -> None:
         """Raise the error in the main greenlet."""
         current = getcurrent()
         if current is self or current is self.parent:
@@ -251,9 +232,7 @@ class Hub(greenlet):
         finally:
             back.stop()
 
-    def print_exception(
-        self, context: object, t: ErrorType, v: BaseException, tb: Traceback
-    ) -> None:
+    def print_exception(self, context: object, t, v, tb) -> None:
         """Write the traceback, and whose it is, to the exception stream."""
         stream = self.exception_stream
         if stream is not None:
@@ -329,10 +308,12 @@ def wait_on_readiness(
         raise ConcurrentObjectUseError(
             f"This socket is already used by another greenlet: {end.waiter!r}"
         )
-    if seconds is not None:
-        if not seconds:
-            return  # not to wait is to try
+    if seconds is None:
+        end.deadline = None  # a former wait may have had one
+    elif seconds:
         set_alarm(hub.loop, end, seconds)
+    else:
+        return  # not to wait is to try
     if not end.armed:
         hub.loop.fd_change(end.anfd)
     end.waiter = me
@@ -1130,7 +1111,15 @@ def spawn_raw(function: Run, *args: Any, **kwargs: Any) -> greenlet:
     if not callable(function):
         raise TypeError(f"function must be callable, not {function!r}")
     hub = get_hub()
-    raw = greenlet(functools.partial(function, *args, **kwargs), hub)
+
+    @functools.wraps(function)
+    def run() -> None:
+        try:
+            function(*args, **kwargs)
+        except BaseException:  # the hub can't tell out of whom it comes
+            hub.loop.handle_error(raw.switch, *sys.exc_info())
+
+    raw = greenlet(run, hub)
     raw.loop = hub.loop  # type: ignore[attr-defined]
     hub.loop.run_callback(raw.switch)
     return raw

@@ -172,7 +172,6 @@ class socket(_socket.socket):
                 raise ValueError("Timeout value out of range")
             howlong = float(howlong)
         self.timeout = howlong
-        self._read.deadline = self._write.deadline = None
 
     def setblocking(self, flag: bool) -> None:
         """Let a call wait for ever, or not at all."""
