@@ -765,7 +765,7 @@ def program(make_loop, request):
             [sys.executable, "-uc", f"{head}\n{code}"],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             cwd=Path(__file__).parent,
         )
         assert not child.stderr

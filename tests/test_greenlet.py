@@ -1077,7 +1077,7 @@ def child(code, **env):
         env=env,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
     )
 
 

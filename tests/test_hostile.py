@@ -20,7 +20,7 @@ from conftest import need
 from hostile import SCENARIOS
 
 HOSTILE = Path(__file__).with_name("hostile.py")
-TIMEOUT = 60  # seconds; the longest, a million switches, takes some ten
+TIMEOUT = 180  # seconds; the longest, a million switches, takes ten, alone
 RUNS = ThreadPoolExecutor(os.cpu_count())
 BUILT = importlib.util.find_spec("evening._slice") is not None
 

@@ -1399,6 +1399,6 @@ def test_program(impl, name):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert (child.returncode, child.stdout) == (0, printed)
