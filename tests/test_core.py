@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -761,12 +760,13 @@ def program(make_loop, request):
     head += f"loop = core.loop({backend and f'core.{backend}()'})"
 
     def run(code):
+        path = os.pathsep.join(sys.path)  # a reader's package is in there
         child = subprocess.run(
             [sys.executable, "-uc", f"{head}\n{code}"],
             capture_output=True,
             text=True,
             timeout=60,
-            cwd=Path(__file__).parent,
+            env=os.environ | {"PYTHONPATH": path},
         )
         assert not child.stderr
         return child.stdout.split()
