@@ -1,19 +1,23 @@
 """The contract of layer 2: on gevent's loop, and on ours with each backend."""
 
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import kqueue
 from evening import core as ours
+from evening.greenlet import getcurrent, greenlet
 
 BACKENDS = [
     pytest.param(
@@ -107,6 +111,32 @@ def test_a_callback_may_queue_another(loop, log):
     loop.run_callback(lambda: loop.run_callback(log.append, "second"))
     loop.run()
     assert log == ["second"]
+
+
+def test_the_book_tells_who_draws_what_off_the_queue(monkeypatch):
+    class Noted(deque):
+        def popleft(self):
+            one = super().popleft()
+            drawn.append((names[getcurrent()], names[one]))
+            return one
+
+    def wait():
+        loop.queue.popleft().switch()
+
+    monkeypatch.setattr(ours, "deque", Noted)
+    loop = ours.Loop()
+    home = getcurrent()
+    loop.home = home.switch
+    f, a, b = loop.run_callback(int), greenlet(wait), greenlet(wait)
+    loop.queue += [a, b]
+    names = {home: "the loop", f: "`f`", loop._mark: "the mark"}
+    names |= {a: "`A`", b: "`B`"}
+    drawn = []
+    loop._run_callbacks()
+    loop.destroy()
+    book = Path(__file__).parents[1] / "docs/core.md"
+    rows = r"^\| (the loop|`[AB]`)(?:, which waits again)? \| (.+?) \|"
+    assert drawn == re.findall(rows, book.read_text("utf-8"), re.M)
 
 
 def test_a_stopped_callback_is_not_called(loop, log):
