@@ -14,11 +14,13 @@ import sys
 import threading
 import weakref
 from array import array
+from pathlib import Path
 
 import pytest
 
 import evening
 from conftest import need
+from evening import core
 from evening import socket as ours
 
 LOOPBACK = ("127.0.0.1", 0)
@@ -1456,6 +1458,58 @@ def test_the_descriptor_never_blocks(impl, pair):
     for seconds in (None, 5, 0):
         left.settimeout(seconds)
         assert not os.get_blocking(left.fileno())
+
+
+# -- What an end remembers
+
+
+def test_the_book_tells_the_life_of_an_end_as_it_goes(monkeypatch):
+    def note(what, *, doubt=False):
+        assert end.doubt is doubt
+        asks = ", ".join(f"once, for {kind}" for kind in asked) or "\u2013"
+        words = {True: "yes", False: "no"}
+        waiter = "the reader" if end.waiter else "\u2013"
+        row = what, words[end.ready], words[end.armed], waiter, asks
+        rows.append(f"| {' | '.join(row)} |")
+        asked.clear()
+
+    def noted(fd, old, new):
+        if fd == reader.fileno():
+            asked.append("edges" if new & core.EDGE else "levels")
+        modify(fd, old, new)
+
+    loop = evening.get_hub().loop
+    if not loop._backend.edge:
+        pytest.skip("this system has no edges")
+    modify = loop._backend.modify
+    monkeypatch.setattr(loop._backend, "modify", noted)
+    rows, asked = [], []
+    reader, peer = ours.socketpair()
+    end = reader._read
+    note("a new socket")
+    task = started(evening, reader.recv, 10)
+    note("`recv` tries in vain, and waits")
+    loop._fd_reify()
+    note("the turn comes to `_fd_reify`")
+    peer.send(b"x")
+    loop._backend_poll(0.0)
+    note("bytes come, and the end fires")
+    assert task.get() == b"x"
+    note("`recv` gets them, fewer than it asked for")
+    task = started(evening, reader.recv, 10)
+    loop._fd_reify()
+    note("the next `recv` waits at once")
+    peer.close()
+    loop._backend_poll(0.0)
+    note("the peer hangs up, and the end fires", doubt=True)
+    assert task.get() == b""
+    reader.close()
+    book = Path(__file__).parents[1] / "docs/core.md"
+    lines = book.read_text("utf-8").splitlines()
+    first = 2 + lines.index(
+        "| what happens | `ready` | `armed` | `waiter` | asks the kernel |"
+    )
+    assert rows == lines[first : lines.index("", first)]
 
 
 # -- Shutdown
