@@ -1,7 +1,7 @@
-"""Calls in Python add nothing to what a switch must copy.
+"""Plain calls in Python add nothing to what a switch must copy.
 
 >>> main()
-calls in Python add bytes: False
+plain calls add bytes: False
 calls through C add bytes: True
 """
 
@@ -30,6 +30,6 @@ def saved(descend, n):
 
 def main():
     more = saved(in_python, 101) > saved(in_python, 1)
-    print("calls in Python add bytes:", more)
+    print("plain calls add bytes:", more)
     more = saved(through_c, 101) > saved(through_c, 1)
     print("calls through C add bytes:", more)
