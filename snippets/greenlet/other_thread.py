@@ -1,4 +1,4 @@
-"""A greenlet runs only in the thread that made it.
+"""A greenlet runs only in the thread of its parents.
 
 >>> main()
 Cannot switch to a different thread
