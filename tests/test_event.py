@@ -235,6 +235,20 @@ def test_a_link_that_fails_does_not_stop_the_next(impl, event, log, quiet):
     assert log == [event]
 
 
+def test_a_link_that_links_itself_again_lets_others_run(impl):
+    event = impl.event.Event()
+
+    def link(one):
+        if one.is_set():
+            one.rawlink(link)
+
+    event.rawlink(link)
+    event.set()
+    impl.sleep(0)
+    impl.sleep(0)
+    event.clear()
+
+
 def test_an_event_may_be_made_before_there_is_a_hub(impl):
     made = []
     thread = threading.Thread(target=lambda: made.append(impl.event.Event()))

@@ -1147,10 +1147,8 @@ def test_the_engine_of_threads_refuses_a_tracer_with_the_cure():
     assert "set EVENING_ENGINE to 'slice'" in refused.stderr
 
 
-# Python calls a signal's handler in the main thread alone, where it cuts short
-# the wait for a baton, and a fork leaves the thread that forked: so these two
-# can't be had from threads.
-NOT_ABOVE_THREADS = "not Ctrl-C and not forked"
+# A fork leaves nothing but the thread that forked.
+NOT_ABOVE_THREADS = "not forked"
 
 
 @pytest.mark.parametrize("layer", ["hub", "socket"])

@@ -365,6 +365,18 @@ def test_spawn_later_waits(impl, log):
     assert log == ["soon", "later"]
 
 
+def test_one_that_begins_before_its_time_begins_once(impl, hub, log):
+    def work():
+        log.append("begun")
+        impl.sleep(0.002)
+        log.append("slept")
+
+    task = impl.spawn_later(0.001, work)
+    hub.loop.run_callback(task.switch)
+    task.join()
+    assert log == ["begun", "slept"]
+
+
 def test_spawn_later_needs_a_function(impl):
     with pytest.raises(TypeError):
         impl.spawn_later(1)
@@ -570,6 +582,53 @@ def test_a_link_may_add_another(impl, log):
     task.join()
     impl.sleep(0)
     assert log == [task]
+
+
+def test_joinall_returns_each_as_often_as_it_was_given(impl):
+    class Same(impl.Greenlet):
+        __hash__ = None
+
+        def __eq__(self, other):
+            return self is other
+
+    one, other = Same.spawn(), Same.spawn()
+    came = impl.joinall([one, other, one])
+    assert sorted(map(id, came)) == sorted(map(id, [one, other, one]))
+
+
+def test_who_equals_others_can_be_killed_in_the_queue(impl):
+    class Same(impl.Greenlet):
+        __hash__ = impl.Greenlet.__hash__
+
+        def __eq__(self, other):
+            return self.args == other.args
+
+        def _run(self):
+            while True:
+                impl.sleep(0)
+
+    tasks = [Same.spawn() for _ in range(2)]
+    impl.sleep(0)
+    impl.killall(tasks)
+    assert all(isinstance(one.value, impl.GreenletExit) for one in tasks)
+
+
+def test_a_task_whose_callback_is_linked_may_wait_for_the_same(impl, log):
+    dependency = impl.spawn(impl.sleep, 0)
+
+    class Waiting(impl.Greenlet):
+        callback = log.append
+
+        def _run(self):
+            dependency.join()
+            log.append("joined")
+
+    waiting = Waiting.spawn()
+    impl.sleep(0)
+    dependency.link(waiting.callback)
+    waiting.join()
+    impl.sleep(0)
+    assert sorted(log, key=str) == [dependency, "joined"]
 
 
 def test_exc_info_is_there_where_a_task_failed(impl, quiet):
@@ -1283,6 +1342,75 @@ def test_with_timeout_swallows_no_other_alarm(impl):
 
 # -- Whole programs, each in a process of its own
 
+CTRL_C_AT_EACH_LINE = """
+import signal, sys
+import evening, evening.socket
+from evening.hub import get_hub
+
+def spin(n):
+    for _ in range(2):
+        evening.sleep(0)
+    return n
+
+def read(sock):
+    return sock.recv(1)
+
+def press_at(moment):
+    # Whoever is asked by the handler is to be a line of evening's own.
+    line = [0]
+    def trace(frame, event, _):
+        if frame.f_globals.get("__package__") != "evening":
+            return None
+        line[0] += event == "line"
+        if line[0] == moment:
+            line[0] += 1
+            signal.raise_signal(signal.SIGINT)
+        return trace
+    return trace, line
+
+def exchange(moment):
+    left, right = evening.socket.socketpair()
+    tasks = []
+    trace, line = press_at(moment)
+    told = False
+    try:
+        tasks += [evening.spawn(spin, n) for n in range(2)]
+        tasks.append(evening.spawn(read, left))
+        tasks.append(evening.spawn(right.send, b"x"))
+        sys.settrace(trace)
+        evening.joinall(tasks)
+        sys.settrace(None)
+        evening.sleep(0)  # what came late is told now
+    except KeyboardInterrupt:
+        told = True
+    sys.settrace(None)
+    with evening.Timeout(5):
+        assert [task.get() for task in tasks] == [0, 1, b"x", 1], moment
+    loop = get_hub().loop
+    loop.verify()
+    assert told == (line[0] >= moment), moment
+    left.close(), right.close()
+    get_hub().destroy()
+    return told
+
+press_at.__globals__["__package__"] = "evening"
+moment = 1
+while exchange(moment):
+    moment += 1
+print(moment > 100)
+"""
+
+
+def test_a_ctrl_c_at_each_of_our_lines_reaches_the_main_program():
+    child = subprocess.run(
+        [sys.executable, "-c", CTRL_C_AT_EACH_LINE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (child.stdout, child.stderr) == ("True\n", "")
+
+
 PROGRAMS = {
     "Ctrl-C while all sleep is raised in the main greenlet": (
         """
@@ -1361,6 +1489,19 @@ PROGRAMS = {
             print("interrupted")
         """,
         "interrupted\n",
+    ),
+    "a hub that a task destroys leaves its thread the next one": (
+        """
+        import {impl}
+        def destroy():
+            {impl}.get_hub().destroy()
+        try:
+            {impl}.spawn(destroy).join()
+        except BaseException:  # nobody is there to wake it
+            print("told")
+        print({impl}.spawn(int, "1").get())
+        """,
+        "told\n1\n",
     ),
     "the end of the main program drops what still waits": (
         """

@@ -1482,9 +1482,9 @@ def test_the_book_tells_the_life_of_an_end_as_it_goes(monkeypatch):
     if not loop._backend.edge:
         pytest.skip("this system has no edges")
     modify = loop._backend.modify
-    monkeypatch.setattr(loop._backend, "modify", noted)
     rows, asked = [], []
-    reader, peer = ours.socketpair()
+    peer, reader = tcp_pair(evening)
+    monkeypatch.setattr(loop._backend, "modify", noted)
     end = reader._read
     note("a new socket")
     task = started(evening, reader.recv, 10)
@@ -1724,6 +1724,59 @@ def test_one_reader_of_two_sockets_is_told_what_the_other_left(impl, pair):
     assert task.get() == b"a"
     assert twin.recv(1) == b"b"
     twin.detach()
+
+
+def test_a_read_that_brought_a_descriptor_is_short_though_more_is_there(
+    impl, pair
+):
+    # So it is on Linux, of a stream within one machine.
+    left, right = pair
+    task = started(impl, left.recv, 10)
+    standard.send_fds(right, [b"a"], [right.fileno()])
+    right.send(b"b")
+    assert task.get() + left.recv(10) == b"ab"
+
+
+def test_a_callback_may_read_where_reading_does_not_wait(impl, pair):
+    left, right = pair
+    left.settimeout(0)
+    got = []
+
+    def drain():
+        try:
+            while True:
+                got.append(left.recv(10))
+        except BlockingIOError:
+            watcher.stop()
+
+    watcher = impl.get_hub().loop.io(left.fileno(), 1)
+    watcher.start(drain)
+    right.send(b"x")
+    impl.get_hub().join()
+    assert got == [b"x"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has them")
+def test_an_abstract_address_may_be_a_string(impl):
+    name = f"\0evening-{os.getpid()}-{impl.name}"
+    with standard.socket(standard.AF_UNIX) as door:
+        door.bind(name)
+        door.listen()
+        with impl.socket.socket(standard.AF_UNIX) as sock:
+            sock.connect(name)
+
+
+def test_whoever_reads_a_closed_socket_is_told_whatever_else_waited(
+    impl, pair
+):
+    left, right = pair
+    right.send(b"x")
+    assert left.recv(10) == b"x"
+    waiter = started(impl, impl.socket.wait_read, left.fileno())
+    left.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        left.recv(10)
+    waiter.kill()
 
 
 def test_a_reader_and_a_waiter_of_one_descriptor_are_both_woken(impl, pair):

@@ -737,7 +737,8 @@ class Loop:
         callback, args = watcher.callback, watcher.args
         if not watcher.active:
             watcher.stop()
-        if not self._call(callback, args) and type(watcher) is Io:
+        failed = not self._call(callback, args)
+        if failed and type(watcher) is Io and watcher is not self._pipe_w:
             watcher.stop()  # nobody read: it would fail each turn
 
     def _call(self, callback, args):

@@ -17,16 +17,8 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "GreenletExit",
-    "ThreadGreenlet",
-    "engine",
-    "error",
-    "getcurrent",
-    "gettrace",
-    "greenlet",
-    "settrace",
-]
+__all__ = ["GreenletExit", "ThreadGreenlet", "engine", "error", "getcurrent"]
+__all__ += ["gettrace", "greenlet", "settrace"]
 
 #: The engines written in C: the module with the type, and what it needs.
 ENGINES = {

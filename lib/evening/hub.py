@@ -8,6 +8,7 @@ Everything else here is made of that one move.
 import functools
 import heapq
 import itertools
+import signal as signals
 import sys
 import threading
 import traceback
@@ -21,34 +22,12 @@ from typing import Any, Self, TextIO
 from .core import Loop, Readiness, Watcher
 from .greenlet import GreenletExit, error, exception, getcurrent, greenlet
 
-__all__ = [
-    "BlockingSwitchOutError",
-    "ConcurrentObjectUseError",
-    "Greenlet",
-    "GreenletExit",
-    "Hub",
-    "HubDestroyed",
-    "InvalidSwitchError",
-    "InvalidThreadUseError",
-    "LoopExit",
-    "Timeout",
-    "Waiter",
-    "get_hub",
-    "getcurrent",
-    "idle",
-    "iwait",
-    "joinall",
-    "kill",
-    "killall",
-    "reinit",
-    "signal",
-    "sleep",
-    "spawn",
-    "spawn_later",
-    "spawn_raw",
-    "wait",
-    "with_timeout",
-]
+__all__ = ["Greenlet", "Hub", "Timeout", "Waiter", "get_hub", "getcurrent"]
+__all__ += ["idle", "iwait", "joinall", "kill", "killall", "reinit", "signal"]
+__all__ += ["sleep", "spawn", "spawn_later", "spawn_raw", "wait"]
+__all__ += ["BlockingSwitchOutError", "ConcurrentObjectUseError"]
+__all__ += ["GreenletExit", "HubDestroyed", "InvalidSwitchError"]
+__all__ += ["InvalidThreadUseError", "LoopExit", "with_timeout"]
 
 
 DEFAULT: Any = object()  # what nobody chose
@@ -116,6 +95,22 @@ class Hub(greenlet):
         self.minimal_ident = next(hub_idents)
         self._stream: Any = DEFAULT
         self._idents, self._free_idents = itertools.count(), list[int]()
+        self._interrupted: Any = None  # the callback that brings a Ctrl-C
+        self._on_interrupt(signals.default_int_handler, self._interrupt)
+
+    def _on_interrupt(self, former, handler):
+        with suppress(ValueError):  # only the process's first thread may
+            if signals.getsignal(signals.SIGINT) == former:
+                signals.signal(signals.SIGINT, handler)
+
+    def _interrupt(self, signum, frame):
+        # Between two of our own lines an error would break what belongs
+        # together: there the loop brings it.  Who insists has it at once.
+        ours = frame.f_globals.get("__package__") == __package__
+        if self._interrupted or not ours:
+            raise KeyboardInterrupt
+        bring = self.loop.run_callback_threadsafe
+        self._interrupted = bring(self.parent.throw, KeyboardInterrupt)
 
     def run(self) -> None:
         """Run the loop; when it has nothing to wait for, tell the main."""
@@ -196,11 +191,12 @@ class Hub(greenlet):
 
         With *destroy_loop* of False the loop is kept for that next one.
         """
-        with suppress(error):  # it belongs to a thread that is over
-            self.throw(HubDestroyed(destroy_loop))
+        self._on_interrupt(self._interrupt, signals.default_int_handler)
         mine = self.parent.__dict__
         if mine.get("hub") is self:
             del mine["hub"]
+        with suppress(error):  # it belongs to a thread that is over
+            self.throw(HubDestroyed(destroy_loop))
         if destroy_loop is False:
             mine["loop"] = self.loop
         else:
@@ -302,7 +298,7 @@ def wait_on_readiness(
     Raise TimeoutError where that takes longer.
     """
     me = getcurrent()
-    if me.parent is not hub:
+    if me.parent is not hub and seconds != 0:
         hub._may_wait(me)
     if end.waiter is not None:
         raise ConcurrentObjectUseError(
@@ -325,8 +321,16 @@ def wait_on_readiness(
         if end.waiter is me:
             end.waiter = None
         else:  # it was ready: we were on the queue again
-            end.queue.remove(me)
+            take_off(end.queue, me)
         raise
+
+
+def take_off(queue, me):
+    """Take *me* off *queue*, if it is there, whatever it says it equals."""
+    for place, one in enumerate(queue):
+        if one is me:
+            del queue[place]
+            return
 
 
 def set_alarm(loop, end, seconds):
@@ -589,7 +593,7 @@ class AbstractLinkable:
 
     def _notify_links(self):
         last = self._links[-1] if self._links else None
-        while self._links and (last is not None or self.ready()):
+        while self._links and (last is not None or isinstance(self, greenlet)):
             link = self._links.pop(0)
             if link is last:
                 last = None  # all who waited are told; others may have come
@@ -616,7 +620,7 @@ class AbstractLinkable:
                     )
             except BaseException as error:
                 told = me not in self._links  # then we are on the queue
-                (self.hub.loop.queue if told else self._links).remove(me)
+                take_off(self.hub.loop.queue if told else self._links, me)
                 if error is not alarm:
                     raise
                 return told
@@ -638,7 +642,8 @@ class SpawnedLink:
         greenlet(self.callback, get_hub()).switch(source)
 
     def __eq__(self, other: object) -> bool:
-        return self.callback == getattr(other, "callback", other)
+        it = other.callback if isinstance(other, SpawnedLink) else other
+        return self.callback == it
 
 
 class SuccessSpawnedLink(SpawnedLink):
@@ -797,6 +802,8 @@ class Greenlet(greenlet, AbstractLinkable):
 
     def run(self) -> None:
         """Call the function and keep what comes of it."""
+        if isinstance(self._start_event, Watcher):
+            self._start_event.stop()  # switched to before its time
         self._start_event = BEGUN
         try:
             run = self._target or self._run
@@ -994,7 +1001,7 @@ class WaitIterator(closing):  # type: ignore[type-arg]
 
 def as_they_come(objects, timeout, count, together=False):
     """Yield *count* of *objects*, each when it is ready, or all together."""
-    objects = list(dict.fromkeys(objects))
+    objects = list(objects)
     wanted = len(objects[:count])
     enough = wanted if together else 1
     came, news = deque(), Waiter()
@@ -1039,7 +1046,7 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
     try:
         queue.popleft().switch()
     except BaseException:
-        queue.remove(me)
+        take_off(queue, me)
         raise
 
 

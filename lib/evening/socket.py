@@ -159,7 +159,9 @@ class socket(_socket.socket):
         self.hub = get_hub()
         self._read, self._write = self.hub.loop.anfd(self.fileno()).lend()
         # A datagram may be shorter than asked for, and others follow it.
-        self._read.doubt = self.type != _socket.SOCK_STREAM
+        # A stream of one machine breaks a read where descriptors travel.
+        stream = self.type == _socket.SOCK_STREAM
+        self._read.doubt = not (stream and self.family in INTERNET)
 
     def gettimeout(self) -> float | None:
         """Return how many seconds a call may wait; None is for ever."""
@@ -293,7 +295,7 @@ class socket(_socket.socket):
     def _resolve(self, address):
         # A name would be looked up by the kernel's connect too, but in there
         # all would wait for it.
-        with suppress(OSError, TypeError, IndexError):
+        with suppress(OSError, TypeError, IndexError, ValueError):
             _socket.inet_pton(self.family, address[0])
             return address  # it is a number already
         match address:
@@ -329,6 +331,7 @@ class socket(_socket.socket):
     def _forget(self):
         for end in self._read, self._write:
             cancel_wait_on(self.hub, end, cancel_wait_ex())
+            end.ready = True  # a later call shall hear the truth
         if self.hub.loop is not None and self.fileno() >= 0:
             self.hub.loop.forget(self._read.anfd)
 
