@@ -240,6 +240,8 @@ def slides(browser, address):
             seen.append(slide)
         else:  # a step on the same slide: the worst one counts
             seen[-1]["outside"] += slide["outside"]
+            for size in "code", "figure":
+                seen[-1][size] = min(seen[-1][size], slide[size])
         if page.evaluate("Reveal.isLastSlide()") and not page.evaluate(
             "Reveal.availableFragments().next"
         ):
@@ -288,6 +290,11 @@ def test_no_slide_overflows_the_stage(slides):
 
 def test_code_can_be_read_in_the_last_row(slides):
     assert {s["title"]: s["code"] for s in slides if s["code"] < 20} == {}
+
+
+def test_a_figure_can_be_read_in_the_last_row(slides):
+    small = {s["title"]: s["figure"] for s in slides if s["figure"] < 18}
+    assert small == {}
 
 
 def test_every_slide_is_accessible(slides):

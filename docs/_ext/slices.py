@@ -149,8 +149,9 @@ class Column:
     def draw_begin(self, name, y):
         """Draw where a greenlet begins, that has no bytes yet."""
         path(self.svg, "begins", f"M{self.left} {y:.1f}H{self.right}")
-        text(self.svg, "name middle", self.middle, y + 20, name)
-        word(self.svg, "quiet middle", self.middle, y + 38, "begins")
+        right = self.right - 8  # as the sp is at the left
+        text(self.svg, "name end", right, y + 20, name)
+        word(self.svg, "quiet end", right, y + 40, "begins")
 
     def draw_gap(self, name, start, stop):
         """Draw where bytes belong that are in the heap."""
@@ -162,7 +163,7 @@ class Column:
     def draw_end(self, name):
         """Write that a greenlet has ended, where its bytes were."""
         high, low = (self.figure.y(end) for end in self.before[name][1::-1])
-        y = max((high + low) / 2 + 5, high + 20)
+        y = max((high + low) / 2 + 12, high + 20)
         row = text(self.svg, "quiet middle over", self.middle, y, f"{name} ")
         element(row, "tspan").text = "ended"
 
@@ -209,8 +210,8 @@ class Column:
             row = text(self.svg, f"middle{kind}", self.middle, y + 5, "")
             row.text = f"{name} {size:,} "
         else:
-            text(self.svg, f"name middle{kind}", self.middle, y - 4, name)
-            row = text(self.svg, f"middle{kind}", self.middle, y + 15, "")
+            text(self.svg, f"name middle{kind}", self.middle, y - 5, name)
+            row = text(self.svg, f"middle{kind}", self.middle, y + 17, "")
             row.text = f"{size:,} "
         element(row, "tspan").text = "bytes"
 
