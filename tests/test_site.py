@@ -239,7 +239,8 @@ def slides(browser, address):
             ]
             seen.append(slide)
         else:  # a step on the same slide: the worst one counts
-            seen[-1]["outside"] += slide["outside"]
+            for fault in "outside", "covered":
+                seen[-1][fault] += slide[fault]
             for size in "code", "figure":
                 seen[-1][size] = min(seen[-1][size], slide[size])
         if page.evaluate("Reveal.isLastSlide()") and not page.evaluate(
@@ -263,6 +264,13 @@ LOOK = """() => {
       || (e.matches("pre") && (e.scrollWidth > e.clientWidth + 1
                            || e.scrollHeight > e.clientHeight + 1));
   }).map(e => e.tagName + " " + e.textContent.trim().slice(0, 40));
+  const arrows = [...document.querySelectorAll(".controls button")]
+    .filter(shown).map(e => e.getBoundingClientRect());
+  const covered = parts.filter(e => {
+    const r = e.getBoundingClientRect();
+    return arrows.some(a => a.left < r.right && r.left < a.right
+                            && a.top < r.bottom && r.top < a.bottom);
+  }).map(e => e.tagName);
   const sizes = e => parseFloat(getComputedStyle(e).fontSize);
   const code = parts.filter(e => e.matches("pre, pre *"))
     .filter(e => e.textContent.trim()).map(sizes);
@@ -272,7 +280,8 @@ LOOK = """() => {
     kind: slide.classList[0],
     at: JSON.stringify(Reveal.getIndices(slide)).replace(/,"f":.*/, ""),
     title: (slide.querySelector("h1, h2, h3") || slide).textContent.trim(),
-    outside, code: Math.min(99, ...code), figure: Math.min(99, ...svg),
+    outside, covered,
+    code: Math.min(99, ...code), figure: Math.min(99, ...svg),
     notes: [...slide.querySelectorAll("aside.notes")].map(
       e => e.textContent.trim()).join(" "),
   };
@@ -286,6 +295,10 @@ def test_the_deck_has_about_thirty_slides_between_its_openings(slides):
 
 def test_no_slide_overflows_the_stage(slides):
     assert {s["title"]: s["outside"] for s in slides if s["outside"]} == {}
+
+
+def test_the_arrows_cover_nothing_that_a_slide_shows(slides):
+    assert {s["title"]: s["covered"] for s in slides if s["covered"]} == {}
 
 
 def test_code_can_be_read_in_the_last_row(slides):
