@@ -113,7 +113,7 @@ BYTES = {"ours": "bytes saved, ours", "greenlet": "of the package"}
 def depth(figures):
     """Draw time and bytes of a switch as the stack gets deeper."""
     decades = range(*span(figures["depths"]))
-    high = DECADE * (len(decades) - 1) + ROW * 5
+    high = DECADE * (len(decades) - 1) + ROW * 6
     svg = canvas("What a switch costs by depth", high * len(PANELS))
     for n, (kind, words) in enumerate(PANELS.items()):
         panel(svg, high * n + ROW, words, figures["depths"][kind], decades)
@@ -135,7 +135,8 @@ def panel(svg, y, words, rows, decades):
     """Draw a heading, the curves of both engines, and figures below them."""
     heading, unit = words
     word(svg, "heading", 0, y, heading)
-    ground = y + ROW // 2 + DECADE * (len(decades) - 1)
+    top = y + ROW * 3 // 2  # a curve's name goes above it
+    ground = top + DECADE * (len(decades) - 1)
     for n, power in enumerate(decades):
         rung(svg, ground - DECADE * n, power, len(rows))
     heights = {
