@@ -166,6 +166,21 @@ WALK = """player => {
 }"""
 
 
+@pytest.mark.parametrize("page_name", PLAYED)
+def test_the_whole_program_is_seen_while_it_runs(open_page, page_name):
+    page = open_page(page_name, viewport={"width": 1280, "height": 800})
+    page.wait_for_selector(PLAYER, state="attached")
+    assert page.evaluate(CUT) == []
+
+
+CUT = """() => [...document.querySelectorAll("evening-player")].filter(
+  player => {
+    player.reveal();
+    const code = player.querySelector(".snippet-code pre");
+    return code.scrollHeight > code.clientHeight + 1;
+  }).map(player => player.id)"""
+
+
 def test_at_each_step_the_one_runs_to_whom_control_has_gone(play):
     player = play("greenlet-twelve_fifty_six")
     for key, run in RUNS.items():
