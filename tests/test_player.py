@@ -110,6 +110,19 @@ def test_lines_are_shuffled_and_at_each_build_alike():
         assert sorted(shuffled(lines)) == sorted(lines)
 
 
+def test_what_a_run_prints_cannot_end_the_script_that_has_it():
+    hard = "</script><!--<script>"
+    said = {"event": "print", "greenlet": "main", "line": 1, "text": hard}
+    run = {"greenlets": {"main": {"kind": "main", "parent": None}}}
+    player = Markup(
+        "a/b", "a-b", {"gevent": run | {"events": [said]}}, ALL_WORDS
+    )
+    (data,) = re.findall('json">(.*?)</script>', player.data(words=True))
+    assert not re.search("<(!|/?script)", data)
+    (event,) = json.loads(data)["runs"]["gevent"]["events"]
+    assert event["text"] == hard
+
+
 def test_the_moments_of_the_stack_are_those_of_the_switches():
     events = RUNS[TALK, "evening"]["events"]
     steps = moments(TALK, events)

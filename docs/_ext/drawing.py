@@ -77,8 +77,14 @@ def visit_html(translator, node):
     if title is not None:
         title.set("id", f"{node['name']}-title")
         svg.set("aria-labelledby", title.get("id"))
-    translator.body.append(ET.tostring(svg, encoding="unicode"))
+    translator.body.append(written(svg))
     raise nodes.SkipNode
+
+
+def written(svg):
+    """Return an SVG as HTML has it, without what only XML needs."""
+    xml = ET.tostring(svg, encoding="unicode")
+    return xml.replace(f' xmlns="{SVG}"', "").replace(" />", "/>")
 
 
 def skip(translator, node):

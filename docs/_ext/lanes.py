@@ -144,7 +144,8 @@ class Lanes:
         words = label(event, self.words)
         if words:
             text = element(svg, "text", x=x + ASIDE, y=y + 4)
-            text.set("class", f"step {event['event']}")
+            prints = event["event"] == "print"
+            text.set("class", "step print" if prints else "step")
             text.text = words
 
     def draw_call(self, svg, x1, y1, x2, y2):

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import xml.etree.ElementTree as ET
+import re
 from html import escape
 
-from drawing import SVG
+from drawing import SVG, written
 from lanes import LABELS, Lanes, kinds
 from sentences import SENTENCES, UNNAMED, actor, plain, sentence
 from slices import Moments
@@ -68,6 +68,20 @@ LOOP = {
     "timers": {"timer_set"},
     "watchers": {"watcher_start"},
 }
+#: What of an event the script asks for.
+ASKED = {
+    "event",
+    "greenlet",
+    "target",
+    "line",
+    "text",
+    "turn",
+    "timer",
+    "seconds",
+    "callback",
+    "watcher",
+    "fd",
+}
 #: All that a translator may find.
 ALL_WORDS = WORDS | SENTENCES | UNNAMED | PICTURES
 
@@ -94,15 +108,18 @@ class Markup:
             f'aria-label="{label}: {self.name}"{more}>\n'
         )
 
-    def rest(self, predict=False):
-        """Return all that comes after code and session."""
+    def rest(self, predict=False, words=True):
+        """Return all that comes after code and session.
+
+        The script's *words* are in the first player of a page.
+        """
         return "".join(
             [
                 self.predict() if predict else "",
                 self.bar(),
                 '<div class="said"></div>\n',
                 *self.all_runs(),
-                self.data(),
+                self.data(words),
                 "</evening-player>\n",
             ]
         )
@@ -173,7 +190,7 @@ class Markup:
         """Return the lanes' names, which stay while the lanes are scrolled."""
         svg = lanes.draw_head()
         svg.set("aria-hidden", "true")
-        return ET.tostring(svg, encoding="unicode")
+        return written(svg)
 
     def body(self, run, lanes):
         """Return the lanes, told in words to those who can't see them."""
@@ -182,7 +199,7 @@ class Markup:
         svg = lanes.draw()
         svg.set("role", "img")
         svg.set("aria-label", f"{title}. {said}")
-        return ET.tostring(svg, encoding="unicode")
+        return written(svg)
 
     def memory(self):
         """Return the stack and the heap, a picture for each moment."""
@@ -193,10 +210,7 @@ class Markup:
         for word in svg.iter(f"{{{SVG}}}tspan"):
             key = f"{word.text.strip()} in memory"
             word.text = self.words.get(key, word.text)
-        return (
-            '<div class="memory drawing">'
-            f"{ET.tostring(svg, encoding='unicode')}</div>"
-        )
+        return f'<div class="memory drawing">{written(svg)}</div>'
 
     def tree(self, run):
         """Return who is whose parent, as a list in lists."""
@@ -256,25 +270,35 @@ class Markup:
         """Return a button with words."""
         return f'<button type="button" data-do="{do}">{self.said(do)}</button>'
 
-    def data(self):
-        """Return the trace, with each event's sentence, for the script."""
+    def data(self, words):
+        """Return the trace for the script, with what it says of each event.
+
+        A sentence stands there once; an event has its number.
+        """
+        said = {}
         runs = {
             name: run
             | {
                 "events": [
-                    event | {"said": said}
-                    for event, said in zip(
+                    asked(event) | {"said": said.setdefault(told, len(said))}
+                    for event, told in zip(
                         run["events"], self.sentences(run), strict=True
                     )
                 ]
             }
             for name, run in self.runs.items()
         }
-        words = {key: self.words[key] for key in WORDS}
-        data = json.dumps(
-            {"runs": runs, "words": words}, separators=(",", ":")
-        ).replace("<", "\\u003c")
-        return f'<script type="application/json">{data}</script>\n'
+        data = {"runs": runs, "said": list(said)}
+        if words:
+            data["words"] = {key: self.words[key] for key in WORDS}
+        # What would end the script, or change how a browser reads it.
+        text = re.sub(
+            "<(?=!|/?script)",
+            r"\\u003c",
+            json.dumps(data, separators=(",", ":"), ensure_ascii=False),
+            flags=re.IGNORECASE,
+        )
+        return f'<script type="application/json">{text}</script>\n'
 
     def sentences(self, run):
         """Return each event's sentence."""
@@ -284,6 +308,15 @@ class Markup:
     def said(self, key):
         """Return the words for *key*, as HTML."""
         return escape(self.words[key])
+
+
+def asked(event):
+    """Return what of an event the script asks for."""
+    return {
+        key: value
+        for key, value in event.items()
+        if key in ASKED and value is not None
+    }
 
 
 def kind_of(greenlet):

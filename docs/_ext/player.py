@@ -94,7 +94,8 @@ def visit_html(translator, node):
 
 def depart_html(translator, node):
     """Write the rest of it."""
-    translator.body.append(markup(node).rest(node["predict"]))
+    shown = markup(node).rest(node["predict"], leads(translator, node))
+    translator.body.append(shown)
 
 
 def visit_slide(translator, node):
@@ -111,7 +112,13 @@ def visit_slide(translator, node):
 
 def depart_slide(translator, node):
     """Write the rest of it, with the lanes of its stops only."""
-    translator.body.append(markup(node, node["stops"]).rest())
+    shown = markup(node, node["stops"])
+    translator.body.append(shown.rest(words=leads(translator, node)))
+
+
+def leads(translator, node):
+    """Tell whether a player is the first of its page."""
+    return node is next(translator.document.findall(player))
 
 
 def leave(translator, node):

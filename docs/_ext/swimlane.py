@@ -74,7 +74,7 @@ def draw_actor(svg, kind, x, y, size):
             y=y - size,
             width=2 * size,
             height=2 * size,
-            rx=size / 2,
+            rx=size // 2,
             **{"class": "greenlet"},
         )
 
@@ -94,7 +94,7 @@ def draw_way(svg, x1, y1, x2, y2):
     element(
         svg,
         "path",
-        d=f"M{x2} {tip}L{x2 - 4} {tip - 6}H{x2 + 4}Z",
+        d=f"M{x2} {tip}l-4-6h8z",
         **{"class": "head"},
     )
 

@@ -31,7 +31,7 @@
     },
   };
 
-  // How things are after the first `step` events; it knows nothing else.
+  // How things are after the first `step` events.
   const fold = ({ greenlets, events }, step) => {
     const now = {
       is: {}, lines: {}, printed: [], turn: 0, ready: [], timers: {}, watchers: {},
@@ -61,7 +61,7 @@
 
     connectedCallback() {
       this.data = JSON.parse(this.$("script").textContent);
-      this.words = this.data.words;
+      this.words = Player.words ??= this.data.words;
       this.range = this.$("input");
       this.said = this.$(".said");
       this.lines = new Map();
@@ -90,7 +90,7 @@
       return this.words[key].replace(/{(\w+)}/g, (_, name) => fields[name]);
     }
 
-    // Show one library's run, from its beginning.
+    // Show one library's run, from its start.
     choose(name) {
       this.run = this.data.runs[name];
       const template = this.$(`template[data-run="${name}"]`);
@@ -124,7 +124,7 @@
       this.marks[step - 1]?.classList.add("now");
       this.step = step;
       const event = this.run.events[step - 1];
-      this.said.innerHTML = event?.said ?? this.words.begin;
+      this.said.innerHTML = this.data.said[event?.said] ?? this.words.begin;
       this.range.value = step;
       this.range.ariaValueText = this.$(".at").textContent =
         this.say("at", { step, steps });
@@ -164,7 +164,7 @@
       for (const one of moments) one.classList.toggle("now", one === moment);
     }
 
-    // Keep the step in view where the lanes are higher than their window.
+    // Keep the step in view in lanes that are higher than their window.
     follow() {
       const [lanes] = this.all(".lanes", this.shown);
       const y = this.marks[this.step - 1]?.dataset.y ?? 0;

@@ -41,7 +41,8 @@ function announce(player, event) {
     next = Object.assign(document.createElement("p"), { className: "next" });
     minutes.after(next);
   }
-  next.innerHTML = event ? player.say("next", event) : player.words.end;
+  const said = player.data.said[event?.said];
+  next.innerHTML = said ? player.say("next", { said }) : player.words.end;
 }
 
 // On a stage nothing scrolls: lanes that are out of their window are taken away.
