@@ -22,7 +22,7 @@ DECK = tags.has("deck")  # noqa: F821
 SERVE = tags.has("serve")  # noqa: F821
 
 # Where the site lives; the publishing workflow sets both.
-SITE_URL = os.environ.get("SITE_URL", "https://example.org/evening/")
+SITE_URL = os.environ.get("SITE_URL", "https://example.org/")
 REPOSITORY_URL = os.environ.get(
     "REPOSITORY_URL", "https://example.org/evening"
 )
@@ -147,7 +147,10 @@ else:
     html_context = {"deck": "talk/" if SERVE else f"../talk/{EDITION}/"}
     copybutton_prompt_text = r">>> |\.\.\. |\$ "
     copybutton_prompt_is_regexp = True
-    notfound_urls_prefix = f"{urlsplit(SITE_URL).path}{EDITION}/"
+    # The 404 page is shown at any depth: its links begin at the root.
+    notfound_urls_prefix = (
+        "/" if SERVE else f"{urlsplit(SITE_URL).path}{EDITION}/"
+    )
     ogp_social_cards = {"enable": False}
     sitemap_url_scheme = "{link}"
     sitemap_excludes = ["404.html", "search.html"]

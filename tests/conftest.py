@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "build/site"
 # The site's folder on its server, as conf.py has it.
-PREFIX = urlsplit(os.environ.get("SITE_URL", "https://x/evening/")).path
+PREFIX = urlsplit(os.environ.get("SITE_URL", "https://x/")).path
 
 
 def pytest_addoption(parser):

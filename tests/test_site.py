@@ -3,12 +3,16 @@
 ``make site`` builds what these tests look at.
 """
 
+import contextlib
 import functools
+import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -195,6 +199,67 @@ def test_pages_work_from_the_file_system(open_page):
 def test_the_root_leads_to_the_book(open_page):
     page = open_page("index.html")
     page.wait_for_url("**/en/**")
+
+
+@contextlib.contextmanager
+def served(folder, root):
+    """Serve *folder* below *root*, with its 404 page; yield the address."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            return super().translate_path(path.removeprefix(root[:-1]))
+
+        def send_error(self, code, *_):
+            self.send_response(code)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write((folder / "404.html").read_bytes())
+
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Handler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{root}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("url", "tags", "folder"),
+    [
+        (None, ["-t", "serve"], ""),  # as `make serve` has it
+        (None, [], "en"),
+        ("https://example.org/some/where/", [], "en"),
+    ],
+    ids=["served", "at the root", "below a folder"],
+)
+def test_a_page_that_is_not_there_is_shown_as_any_other(
+    open_page, tmp_path, url, tags, folder
+):
+    source, site = tmp_path / "docs", tmp_path / "site"
+    source.mkdir()
+    shutil.copy(ROOT / "docs/404.md", source)
+    (source / "index.md").write_text("# A front page\n", "utf-8")
+    env = {k: v for k, v in os.environ.items() if k != "SITE_URL"}
+    subprocess.run(
+        [sys.executable, "-m", "sphinx", "-c", ROOT, "-q", *tags]
+        + ["-d", tmp_path / "doctrees", source, site / folder],
+        env=env | ({"SITE_URL": url} if url else {}),
+        check=True,
+        timeout=120,
+    )
+    if folder:
+        shutil.copy(site / folder / "404.html", site)
+    with served(site, urlsplit(url or "/").path) as base:
+        page = open_page("en/no/such/page.html", base=base)
+        page.wait_for_load_state("networkidle")
+        assert page.title().startswith("There is no such page")
+        _, *parts = page.requests
+        assert len(parts) > 5
+        assert [u for u in parts if not page.request.get(u).ok] == []
+        page.click(".sidebar-brand >> visible=true")
+        assert "A front page" in page.locator("h1").inner_text()
 
 
 def test_copy_leaves_prompts_and_output_out(open_page, address):
