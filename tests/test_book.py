@@ -1,5 +1,6 @@
 """The book tells the whole library, runs all it shows, and keeps its form."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -342,6 +343,52 @@ def test_a_broken_slide_fails_with_slide_and_line(house):
     assert status != 0
     assert "talk/hub.md:3" in said
     assert "no snippets/hub/nowhere.py" in said
+
+
+# -- A build waits for figures only where it shows them
+
+FIGURES = {
+    "switch": {"call": 1, "generator": 2, "greenlet": 3, "thread": 4321},
+    "memory": {"greenlet": 5, "thread": 6},
+}
+
+
+@pytest.fixture
+def measuring(house):
+    """The house with a chart, whose bench says at once what it measured."""
+    bench = house / "tests/bench/cost.py"
+    bench.write_text(f"print({json.dumps(json.dumps(FIGURES))})\n", "utf-8")
+    write(house, "docs/index.md", "```{cost}\nWhat it costs.\n```")
+    return house
+
+
+MEASURES = "measuring with tests/bench/cost.py (some minutes, once"
+
+
+@pytest.mark.parametrize("builder", ["doctest", "linkcheck"])
+def test_a_build_without_charts_does_not_measure(measuring, builder):
+    status, said = build(measuring, builder)
+    assert (status, MEASURES in said) == (0, False)
+    assert not (measuring / "build").exists()
+
+
+def test_a_build_that_measures_says_so_and_does_it_once(measuring):
+    status, said = build(measuring, "html")
+    assert status == 0
+    assert said.startswith(MEASURES)
+    assert said.count("\n") == 1
+    write(measuring, "docs/index.md", "```{cost}\nWhat it does cost.\n```")
+    assert build(measuring, "html") == (0, "")
+
+
+def test_what_is_not_measured_by_one_build_is_by_the_next(measuring):
+    kept = measuring / "build/bench/cost.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps({"key": "of another day", "figures": {}}))
+    for builder, measures in {"doctest": False, "html": True}.items():
+        status, said = build(measuring, builder)
+        assert (status, said.startswith(MEASURES)) == (0, measures)
+    assert "4,321" in (measuring / "out/index.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("folder", ["docs", "talk"])

@@ -8,7 +8,6 @@ and keeps the counts; `make conformance` adds those of other Pythons.  Where
 evening's engine is not built, the page says so.
 """
 
-import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -19,7 +18,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-from cost import soon, wish
+from cost import answer, soon, wish
 from frame import LIBRARY, placed
 
 ROOT = Path(__file__).parents[2]
@@ -67,14 +66,7 @@ def counts(peer, wish="--kept"):
     """
     if find_spec("evening._slice") is None:
         return None
-    child = subprocess.run(
-        [sys.executable, RUNNERS / f"{peer}.py", wish],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
-    return json.loads(child.stdout)
+    return answer(RUNNERS / f"{peer}.py", wish, lambda kept: PYTHON in kept)
 
 
 def by_python(kept):

@@ -24,6 +24,7 @@ from swimlane import element, text, word
 ROOT = Path(__file__).parents[2]
 BENCHES = ROOT / "tests/bench"
 KEPT = ROOT / "build/bench"
+TIMEOUT = 900  # seconds; the longest takes a minute where nothing else runs
 
 #: What the chart calls each way, and whose colour it has.
 SWITCHES = {
@@ -58,8 +59,14 @@ def key():
 
 
 def wish(directive):
-    """Return how to ask for figures: a site that is served never waits."""
-    return "--found" if directive.env.app.tags.has("serve") else "--kept"
+    """Return how to ask for figures: only who draws them waits for them.
+
+    A site that is served does not, nor does a build that shows no charts;
+    for translators' messages their words are collected.
+    """
+    app = directive.env.app
+    draws = app.builder.format == "html" or app.builder.name == "gettext"
+    return "--kept" if draws and not app.tags.has("serve") else "--found"
 
 
 def figures(name, wish="--kept"):
@@ -74,18 +81,47 @@ def figures(name, wish="--kept"):
             return kept["figures"]
     if wish == "--found":
         return None
-    child = subprocess.run(
-        [sys.executable, BENCHES / f"{name}.py", "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
-    measured = json.loads(child.stdout)
+    script = BENCHES / f"{name}.py"
+    announce(script)
+    measured = said(script, "--json")
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = {"key": key(), "figures": measured}
     path.write_text(json.dumps(kept), "utf-8")
     return measured
+
+
+def answer(script, wish, enough=lambda figures: figures is not None):
+    """Return the figures that *script* keeps.
+
+    Where they are not *enough* it measures, but with the *wish* of "--found".
+    """
+    found = said(script, "--found")
+    if wish == "--found" or enough(found):
+        return found
+    announce(script)
+    return said(script, "--kept")
+
+
+def said(script, wish):
+    """Return what *script* says to a wish."""
+    child = subprocess.run(
+        [sys.executable, script, wish],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT,
+    )
+    return json.loads(child.stdout)
+
+
+def announce(script):
+    """Say what the build now waits for."""
+    print(
+        f"measuring with {script.relative_to(ROOT)} (some minutes, once; "
+        "`make serve` does it beside the site) ...",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 # -- Drawing them.
@@ -149,7 +185,11 @@ SOON = (
 
 
 def soon(directive):
-    """Return what stands for a figure that is not there yet."""
+    """Return what stands for a figure that is not there yet.
+
+    Another build may share what is read here, and draw it: it reads anew.
+    """
+    directive.env.note_reread()
     return [placed(directive, nodes.paragraph(SOON, SOON))]
 
 

@@ -9,17 +9,13 @@ figures come from.
 """
 
 import functools
-import json
-import subprocess
-import sys
 
 from docutils import nodes
 
-from cost import BENCHES, KEPT, bars, soon, wish
+from cost import BENCHES, KEPT, answer, bars, soon, wish
 from frame import placed
 
 SCRIPT = BENCHES / "loop.py"
-TIMEOUT = 900  # seconds; it takes a minute where nothing else runs
 
 #: What the charts call each one, and whose colour it has.
 PEERS = {
@@ -93,14 +89,7 @@ def figures(script=SCRIPT, wish="--kept"):
 
     The *wish* of "--found" takes no time: None where nothing was kept.
     """
-    child = subprocess.run(
-        [sys.executable, script, wish],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=TIMEOUT,
-    )
-    return json.loads(child.stdout)
+    return answer(script, wish)
 
 
 # -- Charts.

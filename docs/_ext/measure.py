@@ -3,7 +3,7 @@
     python docs/_ext/measure.py
 
 The pages are there at once, and a chart comes as soon as its figures do.
-Other builds measure while they read the page that needs it.
+Other builds that show charts measure while they read the page that needs one.
 """
 
 import signal
