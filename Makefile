@@ -45,8 +45,9 @@ test: .venv/test build/vnu.jar doctest gettext site # prove every line of it
 	exit $$((ours + theirs))
 
 doctest: .venv/book # run every snippet that book and deck show
-	@$(BOOK) -b doctest docs build/doctest/book
-	@$(DECK) -b doctest talk build/doctest/deck
+	@$(BOOK) -b doctest docs build/doctest/book; book=$$?; \
+	$(DECK) -b doctest talk build/doctest/deck; deck=$$?; \
+	exit $$((book + deck))
 
 accept: .venv/book # renew the golden traces, once you have seen why they differ
 	@$(BIN)/python docs/_ext/golden.py

@@ -104,6 +104,30 @@ def test_no_network_is_one_clear_line(clone):
     assert (clone / ".venv/install.log").exists()
 
 
+def furnish(folder, text):
+    """Put a script in the place of the Python of a *folder*'s .venv."""
+    venv = folder / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    python(venv / "bin", text)
+    for stamp in ("book", "test"):
+        (venv / stamp).touch()
+
+
+@pytest.mark.parametrize("false", ["docs", "talk"])
+def test_doctest_runs_the_deck_too_where_the_book_is_false(clone, false):
+    furnish(clone, f'echo "$@"; case "$*" in *" {false} "*) exit 1;; esac')
+    status, output = make("doctest", cwd=clone)
+    assert status != 0
+    book, deck = said(output)
+    assert " docs " in book
+    assert " talk " in deck
+
+
+def test_doctest_succeeds_where_both_are_true(clone):
+    furnish(clone, "exit 0")
+    assert make("doctest", cwd=clone) == (0, "")
+
+
 def test_a_port_in_use_is_named_with_the_cure():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
