@@ -41,6 +41,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.doctest",
     "snippet",
+    "sessions",
     "piece",
     "drawing",
     "journey",

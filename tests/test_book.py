@@ -408,6 +408,33 @@ def test_a_false_snippet_fails_with_file_line_and_difference(house, folder):
     assert "-a lie" in said
 
 
+def test_a_false_snippet_is_told_once_however_often_it_is_shown(house):
+    path = house / "snippets/hub/spawn_order.py"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("both spawned\n", "a lie\n", 1), "utf-8")
+    shown = "```{snippet} hub/spawn_order\n```\n\n"
+    hidden = "```{snippet} hub/spawn_order\n:no-output:\n```\n\n"
+    other = "```{snippet} hub/waiter\n```\n"
+    write(house, "docs/index.md", shown + hidden + other)
+    write(house, "docs/more.md", shown)
+    status, said = build(house, "doctest")
+    assert status != 0
+    for library in ("gevent", "evening"):
+        assert said.count(f"spawn_order.py on {library}:") == 1
+    place = 'File "snippets/hub/spawn_order.py", line 3, in spawn_order\n'
+    assert re.findall("^File .*\n", said, re.M) == [place] * 2
+    assert "Failed example:\n    print(check" not in said
+    assert said.endswith("\n2 of 4 runs failed\n")
+
+
+def test_a_true_snippet_ends_with_the_count_of_runs(house):
+    write(house, "docs/index.md", "```{snippet} hub/waiter\n```")
+    status, said = build(house, "doctest")
+    assert status == 0
+    assert said.startswith("docs: 1 snippets, 2 runs and 0 golden traces")
+    assert "failed" not in said
+
+
 @pytest.mark.parametrize("folder", ["docs", "talk"])
 def test_a_run_that_is_another_one_fails_with_its_events(house, folder):
     path = house / "snippets/greenlet/messages.trace.json"
@@ -419,6 +446,21 @@ def test_a_run_that_is_another_one_fails_with_its_events(house, folder):
     assert status != 0
     assert "snippets/greenlet/messages.trace.json: " in said
     assert "+gevent:14 gr1: switch to gr2 (56)" in said
+    assert said.endswith("\n1 of 1 golden traces failed\n")
+
+
+def test_a_session_of_one_line_is_told_as_a_difference(monkeypatch, tmp_path):
+    monkeypatch.setattr(run_snippet, "SNIPPETS", tmp_path)
+    (tmp_path / "short.py").write_text(
+        '"""Short.\n\n>>> print(1)\n2\n>>> print(" ")\n"""\n', "utf-8"
+    )
+    said = check("short", "gevent")
+    assert (
+        "print(1)\n-expected +actual:\n    @@ -1 +1 @@\n    -2\n    +1\n"
+        in said
+    )
+    assert "-expected +actual:\n    @@ -0,0 +1 @@\n    +<BLANKLINE>\n" in said
+    assert "Got" not in said
 
 
 def test_a_snippet_that_hangs_is_ended(monkeypatch, tmp_path):

@@ -4,12 +4,15 @@
 ``python run_snippet.py FILE LIBRARY`` is the child that it starts.
 """
 
+import difflib
 import doctest
 import functools
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+import textwrap
 import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,6 +105,19 @@ def run(name, library):
     return ""
 
 
+class Differences(doctest.OutputChecker):
+    """Tell every output that is another one as a diff, however short."""
+
+    def output_difference(self, example, got, optionflags):
+        """Return the lines that differ."""
+        got = re.sub(r"(?m)^ *(?=\n)", doctest.BLANKLINE_MARKER, got)
+        lines = difflib.unified_diff(
+            example.want.splitlines(), got.splitlines(), lineterm=""
+        )
+        diff = "\n".join([*lines][2:])  # without the names of files
+        return f"-expected +actual:\n{textwrap.indent(diff, '    ')}\n"
+
+
 def main(path, package):
     """Run the session of the snippet at *path*; return how much failed."""
     if package != "gevent":  # where it is, ours is not even imported
@@ -112,9 +128,11 @@ def main(path, package):
     snippet = types.ModuleType(Path(path).stem)
     snippet.__file__ = path
     exec(compile(source, path, "exec"), vars(snippet))
-    return doctest.testmod(
-        snippet, optionflags=doctest.REPORT_UDIFF, report=False
-    ).failed
+    runner = doctest.DocTestRunner(Differences())
+    for test in doctest.DocTestFinder().find(snippet):
+        test.filename = os.path.relpath(path, SNIPPETS.parent)
+        runner.run(test)
+    return runner.failures
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ The doctest builder runs that session on each library.
 import ast
 import re
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import ClassVar
@@ -18,10 +17,9 @@ from sphinx.util._lines import parse_line_num_spec
 from sphinx.util.docutils import SphinxDirective
 
 import player
-from evening.greenlet import engine
 from frame import captioned, note_library, path_caption, placed
-from golden import golden, start_trace
-from run_snippet import SNIPPETS, libraries, start
+from golden import golden
+from run_snippet import SNIPPETS, libraries
 
 
 @dataclass
@@ -222,34 +220,7 @@ def traced(folder):
     )
 
 
-def start_runs(app):
-    """Start all runs at once; the doctest builder asks for one by one."""
-    if app.builder.name == "doctest":
-        for name in used(app.srcdir):
-            for library in libraries(name):
-                start(name, library)
-        for name in traced(app.srcdir):
-            start_trace(name)
-
-
-def count_runs(app, exception):
-    """Say how many snippets the doctest builder ran, and on what."""
-    if app.builder.name == "doctest" and exception is None:
-        names = used(app.srcdir)
-        runs = sum(len(libraries(name)) for name in names)
-        print(
-            f"{Path(app.srcdir).name}: {len(names)} snippets, {runs} runs and "
-            f"{len(traced(app.srcdir))} golden traces on gevent "
-            f"{version('gevent')} and evening {version('evening')}, "
-            f"whose layer 1 is the engine {engine!r}"
-        )
-
-
 def setup(app):
     """Register the directive."""
     app.add_directive("snippet", SnippetDirective)
-    # Last of all: sphinx-sitemap forks here, and what is forked beside a
-    # running Popen holds its pipe open, so that it never returns.
-    app.connect("builder-inited", start_runs, priority=900)
-    app.connect("build-finished", count_runs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
