@@ -10,6 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from markdown_it.renderer import RendererHTML
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
 
 import run_snippet
 from c_regions import region
@@ -146,18 +149,119 @@ def test_what_c_does_not_define_at_its_top_level_is_not_found(name):
 
 # -- Pages own words, files own code
 
-FENCE = re.compile(
-    r"^\s*(?:`{3,}|~{3,}|:{3,})\s*\{?(?:code-block\}\s*|code\}\s*)?"
-    r"(python|pycon|py|ipython|doctest|testcode|literalinclude)\b",
-    re.M,
+#: What a fence may be: a session of the shell, or a directive: one that shows
+#: a file, or one whose body is words, in which we look again.
+LANGUAGES = {"console", "text"}
+SHOW_FILES = {
+    *("bench", "conformance", "cost", "drawing", "include", "journey"),
+    *("length", "memory", "piece", "real", "scenarios", "snippet"),
+    *("timeline", "toctree"),
+}
+HOLD_WORDS = {"admonition", "container", "note", "revealjs-notes"}
+FENCE = re.compile(r"\{([\w-]+)\}\s*(.*)")
+#: However deep in quotes and lists it stands.
+PROMPT = re.compile(r"[\s>:*+-]*(\d+[.)]\s+)?>>>(\s|$)")
+MARKDOWN = create_md_parser(
+    MdParserConfig(enable_extensions={"colon_fence", "deflist"}), RendererHTML
 )
+
+
+def code_in(text):
+    """Return (line, what it is) of each part of *text* that may be Python."""
+    prompts = [
+        (line, "a prompt of Python")
+        for line, words in enumerate(text.splitlines(), 1)
+        if PROMPT.match(words)
+    ]
+    return sorted([*blocks_in(text), *prompts])
+
+
+def blocks_in(text, above=0):
+    """Yield the blocks of code; there are so many lines *above* the text."""
+    for token in MARKDOWN.parse(text):
+        line = above + 1 + (token.map or [0])[0]
+        if token.type in ("fence", "colon_fence"):
+            directive = FENCE.match(token.info)
+            if not allowed(token.info, directive):
+                yield line, f"a fence of {token.info or 'nothing'}"
+            elif directive:
+                yield from blocks_in(token.content, line)
+        elif token.type in ("code_block", "html_block"):
+            yield line, f"a block of {token.type.removesuffix('_block')}"
+
+
+def allowed(info, directive):
+    """Return whether a page may have such a fence."""
+    if not directive:
+        return info.strip() in LANGUAGES
+    name, argument = directive.groups()
+    if name == "include":
+        return argument.strip().endswith(".md")
+    return name in SHOW_FILES | HOLD_WORDS
+
+
 BANNED = re.compile(r"\b(just|simply|obviously)\b", re.I)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_no_page_holds_python(page):
-    found = FENCE.search(page.read_text("utf-8"))
-    assert found is None, f"{place(page, found)}: {found[0]}"
+    text = page.read_text("utf-8")
+    assert [f"{page}:{n}: {what}" for n, what in code_in(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nx = 1\n```",
+        "```python3\nx = 1\n```",
+        "```Python\nx = 1\n```",
+        "```py3\nx = 1\n```",
+        "~~~ pycon\n>>> x\n~~~",
+        "````{code-block} python\nx = 1\n````",
+        "```{sourcecode} python\nx = 1\n```",
+        "```{doctest}\n>>> x\n```",
+        "```{literalinclude} ../lib/evening/hub.py\n```",
+        "```{include} ../lib/evening/hub.py\n:code: python\n```",
+        "```{eval-rst}\n.. code:: python\n\n   x = 1\n```",
+        "> ```python\n> x = 1\n> ```",
+        "- ```python\n  x = 1\n  ```",
+        "1. one\n\n       x = 1",
+        "word\n\n: ```python\n  x = 1\n  ```",
+        ":::{note}\n```python\nx = 1\n```\n:::",
+        "::::{container} one\n:::{note}\n~~~py\nx = 1\n~~~\n:::\n::::",
+        ":::python\nx = 1\n:::",
+        "    x = 1",
+        "```\nx = 1\n```",
+        "```\n>>> x\n```",
+        "```text\n>>> x\n```",
+        "```console\n$ python\n>>> x\n```",
+        "```{note}\n>>> x\n```",
+        ">>> x",
+        "- >>> x",
+        "<pre>\n>>> x\n</pre>",
+    ],
+)
+def test_python_is_found_wherever_a_page_hides_it(text):
+    assert code_in(f"# A page\n\n{text}\n") != []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```console\n$ python -m pip install .\n```",
+        "```{snippet} hub/waiter\n:trace:\n\nIts caption.\n```",
+        "```{include} hub.md\n```",
+        "> > > It says `x = 1`, and\n`>>>` is a prompt.",
+        "1. one\n\n   two",
+    ],
+)
+def test_words_and_files_are_no_python(text):
+    assert code_in(text) == []
+
+
+def test_what_is_found_is_told_with_its_line():
+    text = "# A page\n\n:::{note}\nOne.\n\n```python\nx = 1\n```\n:::\n"
+    assert code_in(text) == [(6, "a fence of python")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
