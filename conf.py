@@ -21,11 +21,10 @@ PACKAGE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
 DECK = tags.has("deck")  # noqa: F821
 SERVE = tags.has("serve")  # noqa: F821
 
-# Where the site lives; the publishing workflow sets both.
-SITE_URL = os.environ.get("SITE_URL", "https://example.org/")
-REPOSITORY_URL = os.environ.get(
-    "REPOSITORY_URL", "https://example.org/evening"
-)
+# Where the site and its source live; the publishing workflow sets both.
+# Without them no page claims an address, and none can be edited.
+SITE_URL = os.environ.get("SITE_URL", "")
+REPOSITORY_URL = os.environ.get("REPOSITORY_URL", "")
 
 EXT = ROOT / "docs/_ext"
 sys.path.insert(0, str(EXT))
@@ -118,14 +117,15 @@ else:
     extensions += [
         "notfound.extension",
         "sphinx_copybutton",
-        "sphinx_sitemap",
         "sphinxext.opengraph",
     ]
+    if SITE_URL:  # a sitemap's addresses are absolute
+        extensions.append("sphinx_sitemap")
     with redirect_stdout(io.StringIO()):  # it regrets that it can't draw cards
         import sphinxext.opengraph  # noqa: F401
     html_theme = "furo"
     html_title = project
-    html_baseurl = ogp_site_url = f"{SITE_URL}{EDITION}/"
+    html_baseurl = ogp_site_url = SITE_URL and f"{SITE_URL}{EDITION}/"
     html_favicon = "docs/_static/favicon.svg"
     html_static_path = ["docs/_static"]
     html_css_files = ["identity.css", "book.css"]
@@ -142,15 +142,16 @@ else:
     }
     html_use_index = False
     html_copy_source = html_show_sourcelink = False
-    html_theme_options = {
-        "source_edit_link": f"{REPOSITORY_URL}/edit/main/docs/{{filename}}",
-    }
+    if REPOSITORY_URL:
+        html_theme_options = {
+            "source_edit_link": f"{REPOSITORY_URL}/edit/main/docs/{{filename}}"
+        }
     html_context = {"deck": "talk/" if SERVE else f"../talk/{EDITION}/"}
     copybutton_prompt_text = r">>> |\.\.\. |\$ "
     copybutton_prompt_is_regexp = True
     # The 404 page is shown at any depth: its links begin at the root.
     notfound_urls_prefix = (
-        "/" if SERVE else f"{urlsplit(SITE_URL).path}{EDITION}/"
+        "/" if SERVE else f"{urlsplit(SITE_URL).path or '/'}{EDITION}/"
     )
     ogp_social_cards = {"enable": False}
     sitemap_url_scheme = "{link}"

@@ -105,7 +105,7 @@ def test_the_site_is_whole():
         "index.html",
         "404.html",
         ".nojekyll",
-        "en/sitemap.xml",
+        *["en/sitemap.xml"] * ("SITE_URL" in os.environ),
         "en/search.html",
         "en/_static/favicon.svg",
         DECK,
@@ -135,7 +135,8 @@ def test_a_page_tells_who_links_to_it_what_it_is(name):
 def test_a_page_can_be_edited_and_left(name):
     text = (SITE / name).read_text("utf-8")
     page = Path(name).relative_to("en").with_suffix(".md").as_posix()
-    assert f"/edit/main/docs/{page}" in text
+    pencil = f"/edit/main/docs/{page}"
+    assert (pencil in text) == ("REPOSITORY_URL" in os.environ)
     assert 'class="next-page"' in text or 'class="prev-page"' in text
     assert re.search(r'href="(\.\./)+talk/en/', text)
 
@@ -201,6 +202,23 @@ def test_the_root_leads_to_the_book(open_page):
     page.wait_for_url("**/en/**")
 
 
+def build(folder, tags=(), below="", **env):
+    """Build a site with two pages in *folder*; return where it lies."""
+    source, site = folder / "docs", folder / "site"
+    source.mkdir()
+    shutil.copy(ROOT / "docs/404.md", source)
+    (source / "index.md").write_text("# A front page\n", "utf-8")
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("_URL")}
+    subprocess.run(
+        [sys.executable, "-m", "sphinx", "-c", ROOT, "-q", "-W", *tags]
+        + ["-d", folder / "doctrees", source, site / below],
+        env=clean | env,
+        check=True,
+        timeout=120,
+    )
+    return site
+
+
 @contextlib.contextmanager
 def served(folder, root):
     """Serve *folder* below *root*, with its 404 page; yield the address."""
@@ -237,18 +255,8 @@ def served(folder, root):
 def test_a_page_that_is_not_there_is_shown_as_any_other(
     open_page, tmp_path, url, tags, folder
 ):
-    source, site = tmp_path / "docs", tmp_path / "site"
-    source.mkdir()
-    shutil.copy(ROOT / "docs/404.md", source)
-    (source / "index.md").write_text("# A front page\n", "utf-8")
-    env = {k: v for k, v in os.environ.items() if k != "SITE_URL"}
-    subprocess.run(
-        [sys.executable, "-m", "sphinx", "-c", ROOT, "-q", *tags]
-        + ["-d", tmp_path / "doctrees", source, site / folder],
-        env=env | ({"SITE_URL": url} if url else {}),
-        check=True,
-        timeout=120,
-    )
+    env = {"SITE_URL": url} if url else {}
+    site = build(tmp_path, tags, folder, **env)
     if folder:
         shutil.copy(site / folder / "404.html", site)
     with served(site, urlsplit(url or "/").path) as base:
@@ -277,6 +285,35 @@ def test_a_printed_page_has_no_chrome(open_page):
     for selector in (".sidebar-drawer", ".toc-drawer", ".copybtn"):
         for part in page.locator(selector).all():
             assert not part.is_visible(), selector
+
+
+ADDRESSES = [
+    r'rel="canonical" href="(.*?)"',
+    r'property="og:url" content="(.*?)"',
+    r'href="([^"]*)" rel="edit"',
+    r"<loc>(.*?)</loc>",
+]
+
+
+def addresses(site):
+    """Return what the front page and the sitemap say of where they are."""
+    files = [site / "index.html", site / "sitemap.xml"]
+    text = "\n".join(f.read_text("utf-8") for f in files if f.exists())
+    return [re.findall(pattern, text) for pattern in ADDRESSES]
+
+
+@pytest.mark.parametrize("tags", [[], ["-t", "serve"]])
+def test_who_does_not_know_where_the_site_lives_does_not_say(tmp_path, tags):
+    site = build(tmp_path, tags)
+    assert addresses(site) == [[], ["index.html"], [], []]
+
+
+def test_a_site_says_where_it_and_its_source_live(tmp_path):
+    at, source = "https://example.org/book/", "https://example.net/source"
+    site = build(tmp_path, SITE_URL=at, REPOSITORY_URL=source)
+    page = f"{at}en/index.html"
+    edit = f"{source}/edit/main/docs/index.md"
+    assert addresses(site) == [[page], [page], [edit], [page]]
 
 
 # -- The deck on its stage
