@@ -722,6 +722,32 @@ def test_what_cannot_be_recorded_is_said(tmp_path, text, args, status, says):
     assert says in errors
 
 
+WITHOUT_GEVENT = """
+import sys
+
+class Without:
+    def find_spec(name, path=None, target=None):
+        if name == "gevent":
+            raise ModuleNotFoundError("No module named 'gevent'", name=name)
+
+sys.meta_path.insert(0, Without)
+"""
+
+
+def test_where_gevent_is_not_installed_the_cure_is_said(tmp_path):
+    script(tmp_path, WITHOUT_GEVENT, "sitecustomize.py")
+    path = str(script(tmp_path, "print('ran')\n"))
+    status, printed, errors = command(path, PYTHONPATH=str(tmp_path))
+    assert (status, printed) == (1, "")
+    assert errors == (
+        "evening.trace: gevent can't be recorded: it is not there: "
+        "install gevent, or record on evening with --library evening\n"
+    )
+    on_evening = ["--library", "evening", path]
+    status, printed, _ = command(*on_evening, PYTHONPATH=str(tmp_path))
+    assert (status, "ran" in printed) == (0, True)
+
+
 def test_an_engine_that_tells_nothing_is_said(tmp_path):
     path = str(script(tmp_path, ""))
     status, _, errors = command(

@@ -54,7 +54,13 @@ def record_here(
 def watching(source: Source, slices: bool) -> Recorder:
     """Return a recorder of what the library under gevent's names will do."""
     layer = importlib.import_module("greenlet")
-    hub = importlib.import_module("gevent.hub").Hub
+    try:
+        hub = importlib.import_module("gevent.hub").Hub
+    except ModuleNotFoundError as error:
+        if error.name != "gevent":
+            raise
+        cure = "install gevent, or record on evening with --library evening"
+        raise ImportError(f"it is not there: {cure}") from None
     layer.gettrace()  # does the engine tell of switches?
     if slices and not hasattr(layer.greenlet, "_stack_start"):
         raise ImportError("slices are told by evening's own engine alone")
