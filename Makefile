@@ -123,6 +123,20 @@ clean: # remove what was built, and .venv
 	Python's headers): layer 1 runs on the package greenlet"
 	@touch $@
 
+# An environment knows where it lies: one that was moved or copied together
+# with the clone would run the library of the old place.
+MADE := $(shell sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg \
+	2> /dev/null)
+ifneq ($(MADE),)
+ifneq ($(MADE),$(CURDIR)/.venv)
+.PHONY: .venv/moved
+.venv/book: .venv/moved
+.venv/moved:
+	@echo "make: .venv was made as $(MADE): it is made anew here"
+	@rm -rf .venv build/python
+endif
+endif
+
 .venv/test: private EXTRAS = book,test
 .venv/test: .venv/book
 	@$(install)

@@ -128,6 +128,36 @@ def test_doctest_succeeds_where_both_are_true(clone):
     assert make("doctest", cwd=clone) == (0, "")
 
 
+#: Makes environments that do nothing.
+MAKES_VENV = """\
+case "$*" in
+"-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+esac"""
+
+
+@pytest.mark.parametrize("verb", ["doctest", "soak"])
+def test_an_environment_that_was_moved_is_made_anew(clone, verb):
+    furnish(clone, "exit 1")
+    made = "command = /usr/bin/python3 -m venv {}/.venv\n"
+    config = clone / ".venv/pyvenv.cfg"
+    config.write_text(made.format("/old place"), "utf-8")
+    status, output = make(verb, python(clone, MAKES_VENV), cwd=clone)
+    line, *_ = said(output)
+    assert status == 0
+    assert line == (
+        "make: .venv was made as /old place/.venv: it is made anew here"
+    )
+    assert not config.exists()
+
+
+def test_an_environment_that_was_not_moved_is_kept(clone):
+    furnish(clone, "exit 0")
+    config = clone / ".venv/pyvenv.cfg"
+    config.write_text(f"command = python -m venv {clone}/.venv\n", "utf-8")
+    assert make("doctest", cwd=clone) == (0, "")
+    assert config.exists()
+
+
 def test_a_port_in_use_is_named_with_the_cure():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
