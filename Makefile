@@ -17,7 +17,7 @@ DECK := $(SPHINX) -t deck -d build/doctrees/deck
 
 help: # list the verbs
 	@sed -n 's/^\([a-z-]*\):.* # \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) \
-		| expand -t 18
+		| expand -t 20
 
 serve: .venv/book # build book and deck, serve them, rebuild on save (PORT=8000)
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", \
@@ -104,14 +104,20 @@ lock: .venv/test # renew the exact versions in requirements.lock
 		pyproject.toml --output-file requirements.lock
 
 clean: # remove what was built, and .venv
-	@rm -rf build .venv lib/evening/*.so lib/*.egg-info
+	@rm -rf build .venv .*_cache lib/evening/*.so lib/*.egg-info \
+		tests/html/node_modules
+	@find docs lib snippets talk tests -name __pycache__ -prune \
+		-exec rm -rf {} +
 
 # -- The environment: one .venv from one lock, filled as far as a verb needs.
 
 .venv/book: requirements.lock pyproject.toml $(wildcard lib/evening/*.c)
+	@command -v $(firstword $(PYTHON)) > /dev/null || { echo "make: there is no \
+	$(PYTHON) here: name a Python from 3.11 to 3.14, as in make serve \
+	PYTHON=python3.13"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] \
 		<= (3, 14))' 2>/dev/null || { echo "make: Python 3.11 to 3.14 is \
-	needed, and $(PYTHON) is $$($(PYTHON) -V 2>&1 || true): name another, as in \
+	needed, and $(PYTHON) is $$($(PYTHON) -V 2>&1): name another, as in \
 	make serve PYTHON=python3.13"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: \
 	$(PYTHON) has no venv module: install it (on Debian the package \

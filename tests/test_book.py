@@ -539,6 +539,16 @@ def test_a_true_snippet_ends_with_the_count_of_runs(house):
     assert "failed" not in said
 
 
+def test_a_run_that_is_left_out_is_not_counted(house):
+    for engine in (house / "lib/evening").glob("_slice*.so"):
+        engine.unlink()
+    write(house, "docs/index.md", "```{snippet} greenlet/slicing_rule\n```")
+    status, said = build(house, "doctest")
+    assert status == 0
+    assert "docs: 1 snippets, 0 runs and 0 golden traces" in said
+    assert said.endswith("; 1 left out, for want of evening's own\n")
+
+
 @pytest.mark.parametrize("folder", ["docs", "talk"])
 def test_a_run_that_is_another_one_fails_with_its_events(house, folder):
     path = house / "snippets/greenlet/messages.trace.json"

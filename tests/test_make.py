@@ -59,6 +59,10 @@ def test_make_alone_lists_every_verb_in_a_line():
     assert status == 0
     assert [line.split()[1] for line in output.splitlines()] == verbs
     assert all(len(line.split()) > 3 for line in output.splitlines())
+    columns = {
+        re.search(r"make \S+ +", one).end() for one in output.splitlines()
+    }
+    assert len(columns) == 1
 
 
 def test_an_old_python_is_named_with_the_cure(clone):
@@ -75,7 +79,10 @@ def test_a_python_that_is_not_there_is_named(clone):
     status, output = make("doctest", "PYTHON=no-such-python", cwd=clone)
     (line,) = said(output)
     assert status != 0
-    assert "no-such-python" in line
+    assert line == (
+        "make: there is no no-such-python here: name a Python from 3.11 to "
+        "3.14, as in make serve PYTHON=python3.13"
+    )
 
 
 def test_a_python_without_venv_is_named_with_the_cure(clone):
@@ -148,6 +155,37 @@ def test_an_environment_that_was_moved_is_made_anew(clone, verb):
         "make: .venv was made as /old place/.venv: it is made anew here"
     )
     assert not config.exists()
+
+
+def test_no_compiler_is_one_clear_line(clone):
+    without = MAKES_VENV.replace(
+        "esac", '*"import evening._slice"*) exit 1 ;;\nesac'
+    )
+    status, output = make("doctest", python(clone, without), cwd=clone)
+    *_, line = said(output)
+    assert status == 0
+    assert "own engine could not be built (it needs a C compiler" in line
+    assert "layer 1 runs on the package greenlet" in line
+
+
+def test_clean_leaves_nothing_that_git_ignores(clone):
+    shutil.copy(ROOT / ".gitignore", clone)
+    git = ["git", "-C", clone, "-c", "init.defaultBranch=main"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for folder in ("docs", "lib/evening", "snippets", "talk", "tests/html"):
+        (clone / folder / "__pycache__").mkdir(parents=True)
+        (clone / folder / "__pycache__/x.pyc").touch()
+    for path in (
+        *("build/x", ".venv/x", "lib/evening.egg-info/x", ".ruff_cache/x"),
+        *(".mypy_cache/x", ".import_linter_cache/x", ".pytest_cache/x"),
+        *("tests/html/node_modules/x", "lib/evening/_slice.x.so"),
+    ):
+        (clone / path).parent.mkdir(parents=True, exist_ok=True)
+        (clone / path).touch()
+    ignored = [*git, "ls-files", "--others", "--ignored", "--exclude-standard"]
+    assert len(subprocess.check_output(ignored).splitlines()) == 14
+    assert make("clean", cwd=clone) == (0, "")
+    assert subprocess.check_output(ignored).splitlines() == []
 
 
 def test_an_environment_that_was_not_moved_is_kept(clone):
