@@ -12,7 +12,11 @@ class Kind(type):
         return super().__instancecheck__(one)
 
 
-class Made:
+#: What those below come before, in the types that ``traced`` makes.
+Greenlet: Any = object
+
+
+class Made(Greenlet):
     """Tells the recorder when it is made."""
 
     _recorder: Any

@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from .recorder import Recorder
 from .watchers import Watchers, queued
@@ -26,7 +27,7 @@ def tell(recorder: Recorder, hold: Callable[..., None]) -> None:
     hold(core, "loop", loop)
 
 
-def gevent_loop(recorder, base):
+def gevent_loop(recorder: Recorder, base: Any) -> Any:
     """Return the type of a loop of gevent's that tells."""
     watchers = Watchers(recorder, late=True)
 
@@ -53,7 +54,7 @@ def gevent_loop(recorder, base):
     return Loop
 
 
-def maker(watchers, plain):
+def maker(watchers: Watchers, plain: Any) -> Any:
     """Return the method of a loop that makes watchers like *plain* ones."""
 
     class Watcher(plain):

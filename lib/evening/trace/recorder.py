@@ -170,6 +170,7 @@ class Recorder:
         name, failed = leaving.name, event == "throw" or error is not None
         if not failed:
             line = self.source.last_line(leaving.code)
+            value: str | None
             if hasattr(origin, "value"):  # the hub gets nothing: it is kept
                 value = self.word(origin.value)
             else:  # else who gets it tells, unless it begins with it
@@ -198,8 +199,10 @@ class Recorder:
         call = None if found is None else self.source.call(found)
         if call is None or getattr(call.func, "attr", "") != "switch":
             return None
-        constant = [type(one) for one in call.args] == [ast.Constant]
-        return self.word(call.args[0].value) if constant else None
+        match call.args:
+            case [ast.Constant(value)]:
+                return self.word(value)
+        return None
 
     def arrived(self, value: Any = (), error: Any = None) -> None:
         """Complete the event that brought control here.
@@ -229,7 +232,12 @@ class Recorder:
         found: Known | None = vars(greenlet).get(self._key)
         return self._meet(greenlet, args) if found is None else found
 
-    def _meet(self, greenlet, args, maker=None):
+    def _meet(
+        self,
+        greenlet: Any,
+        args: tuple[Any, ...],
+        maker: tuple[str, int | None] | None = None,
+    ) -> Known:
         function, more = function_of(greenlet)
         parent, kind = greenlet.parent, "greenlet"
         if parent is None:
@@ -247,11 +255,12 @@ class Recorder:
         # In its own dictionary, so that nothing here keeps it alive.
         vars(greenlet)[self._key] = known
         self.greenlets[name] = {"kind": kind, "parent": parent}
-        if kind == "greenlet" and maker is None:
-            self.note("spawn", target=name, parent=parent)
-        elif kind == "greenlet":
+        if kind == "greenlet":
             fields = {"target": name, "parent": parent}
-            self._add("spawn", *maker, fields)
+            if maker is None:
+                self.note("spawn", **fields)
+            else:
+                self._add("spawn", *maker, fields)
         if self.slices:
             self._met.append(weakref.ref(greenlet))
         return known
@@ -261,6 +270,8 @@ class Recorder:
         name = self.source.variable(frame)
         if name is None and frame is not None:
             name = self.source.owner(frame)  # as in a.start()
+            if name is None:
+                return None
             if name not in frame.f_code.co_varnames:
                 holder = frame.f_globals.get(name)
             else:

@@ -83,7 +83,7 @@ def queued(recorder: Recorder, callback: Any, args: tuple[Any, ...]) -> Any:
     if greenlet is not None:
         recorder.known(greenlet, *args)
     name = called(recorder, callback)
-    event = recorder.note("callback_queued", callback=name)
+    event: Any = recorder.note("callback_queued", callback=name)
 
     def tell():
         # Whose greenlet it brings back, a Waiter learns after it was queued.
