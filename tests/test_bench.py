@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,15 +41,47 @@ def asked(code, module="loop", **env):
 
 def test_what_was_kept_is_found_only_under_its_key(tmp_path):
     path = repr(str(tmp_path / "figures.json"))
-    found = f"[loop.found(loop.Path({path}), key) for key in ('a', 'b')]"
-    assert asked(found) == [None, None]
-    assert asked(f"loop.keep(loop.Path({path}), 'a', {{'x': 1}})") == {"x": 1}
-    assert asked(found) == [{"x": 1}, None]
+    found = f"[kept.found(kept.Path({path}), key) for key in ('a', 'b')]"
+    assert asked(found, module="kept") == [None, None]
+    keep = f"kept.keep(kept.Path({path}), 'a', {{'x': 1}})"
+    assert asked(keep, module="kept") == {"x": 1}
+    assert asked(found, module="kept") == [{"x": 1}, None]
 
 
-def test_a_served_page_does_not_wait_for_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(cost, "KEPT", tmp_path)
-    assert cost.figures("cost", "--found") is None
+@pytest.mark.parametrize("name", ["cost", "greenlet", "ladder", "loop"])
+def test_a_served_page_does_not_wait_for_figures(tmp_path, name):
+    benches = tmp_path / "tests/bench"
+    shutil.copytree(BENCHES, benches)
+    script = benches / f"{name}.py"
+    assert cost.answer(script, "--found") is None
+    figures = json.dumps({"key": "of another day", "figures": {}})
+    (tmp_path / "build/bench").mkdir(parents=True)
+    (tmp_path / f"build/bench/{name}.json").write_text(figures, "utf-8")
+    assert cost.said(script, "--found") is None
+
+
+def test_a_bench_measures_only_where_nothing_is_kept(tmp_path):
+    path, measured = (
+        tmp_path / "figures.json",
+        "measured.append(1) or {'x': 1}",
+    )
+    code = f"""
+import sys
+sys.path.append({str(BENCHES)!r})
+import kept
+measured, path = [], kept.Path({str(path)!r})
+for wishes in (), ("--found",), ("--kept",), ("--kept",), ("--found",):
+    add = lambda figures: figures | {{"today": True}}
+    said = kept.answered(wishes, path, "key", lambda: {measured}, add)
+    print("", said, len(measured))
+"""
+    done = child("-P", "-c", code)
+    figures = '{"x": 1, "today": true}'
+    assert done.stdout.splitlines() == [
+        " False 0",
+        "null True 0",
+        *[f"{figures} True 1"] * 3,
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from myst_parser.parsers.mdit import create_md_parser
 
 import run_snippet
 from c_regions import region
+from conftest import need
 from piece import Reader, with_suffix
 from run_snippet import check
 from snippet import used
@@ -461,7 +463,12 @@ FIGURES = {
 def measuring(house):
     """The house with a chart, whose bench says at once what it measured."""
     bench = house / "tests/bench/cost.py"
-    bench.write_text(f"print({json.dumps(json.dumps(FIGURES))})\n", "utf-8")
+    bench.write_text(
+        "import sys, kept\n"
+        "path = kept.BUILT / 'cost.json'\n"
+        f"kept.answered(sys.argv, path, 'key', lambda: {FIGURES})\n",
+        "utf-8",
+    )
     write(house, "docs/index.md", "```{cost}\nWhat it costs.\n```")
     return house
 
@@ -483,6 +490,27 @@ def test_a_build_that_measures_says_so_and_does_it_once(measuring):
     assert said.count("\n") == 1
     write(measuring, "docs/index.md", "```{cost}\nWhat it does cost.\n```")
     assert build(measuring, "html") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("page", "script"),
+    [
+        ("```{cost}\n```", "bench/cost.py"),
+        ("```{bench} gain\n```", "bench/greenlet.py"),
+        ("```{bench} echo\n```", "bench/loop.py"),
+        ("```{bench} peel\n```", "bench/ladder.py"),
+        ("```{conformance} gevent\n```", "conformance/gevent.py"),
+    ],
+)
+def test_a_bench_that_fails_is_told_with_page_and_line(house, page, script):
+    if "conformance" in script:
+        need(find_spec("evening._slice"), "evening's own engine")
+    (house / "tests" / script).write_text("raise SystemExit('no steam')\n")
+    write(house, "docs/index.md", page)
+    status, said = build(house, "html")
+    assert status != 0
+    assert f"tests/{script} failed: no steam" in said
+    assert "docs/index.md:3" in said
 
 
 def test_what_is_not_measured_by_one_build_is_by_the_next(measuring):

@@ -302,4 +302,4 @@ def test_a_file_has_a_row_with_the_figures_of_the_python_that_runs(page):
 
 def test_where_the_engine_is_not_built_there_are_no_counts(monkeypatch):
     monkeypatch.setattr(conformance, "find_spec", lambda name: None)
-    assert conformance.counts("gevent") is None
+    assert conformance.counts("gevent", ask=None) is None

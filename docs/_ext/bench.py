@@ -7,14 +7,13 @@ These are of tests/bench/greenlet.py; loops.py has those of the other layers,
 and ladders.py those that tell where the time of one round trip goes.
 """
 
-import functools
 from math import ceil, floor, log10
 
 from docutils import nodes
 
 import ladders
 import loops
-from cost import LEFT, ROW, WIDTH, Bench, bar, bars, canvas, soon
+from cost import BENCHES, LEFT, ROW, WIDTH, Bench, bar, bars, canvas
 from frame import placed
 from swimlane import element, text, word
 
@@ -201,20 +200,16 @@ class Measured(Bench):
 
     required_arguments = 1
 
-    def run(self):
+    def show(self):
         """Return a figure, or a sentence where there is no engine."""
         (name,) = self.arguments
         for others in loops, ladders:
             if name in others.NAMES:
-                return self.told(
-                    functools.partial(others.show, self, name), others.SCRIPT
-                )
+                return others.show(self, name)
         if name not in PICTURES:
             known = ", ".join([*PICTURES, *loops.NAMES, *ladders.NAMES])
             raise self.error(f"{{bench}} {name}: take one of {known}")
-        measured = self.measured("greenlet")
-        if measured is None:
-            return soon(self)
+        measured = self.figures(BENCHES / "greenlet.py")
         if "missing" in measured:
             return [placed(self, nodes.paragraph(MISSING, MISSING))]
         return self.shown(PICTURES[name](measured), f"bench-{name}")

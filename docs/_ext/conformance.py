@@ -8,7 +8,6 @@ and keeps the counts; `make conformance` adds those of other Pythons.  Where
 evening's engine is not built, the page says so.
 """
 
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +15,8 @@ from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.util.docutils import SphinxDirective
 
-from cost import answer, soon, wish
+from cost import Bench
 from frame import LIBRARY, placed
 
 ROOT = Path(__file__).parents[2]
@@ -59,14 +57,16 @@ FILE_COLUMNS = {"file": "file"} | {
 }
 
 
-def counts(peer, wish="--kept"):
-    """Return the counts that hold, by Python; None without the engine.
+def ours_is_there(kept):
+    """Return whether the counts of this Python are among the *kept* ones."""
+    return PYTHON in kept
 
-    With the *wish* of "--found" this Python's may be missing.
-    """
+
+def counts(peer, ask):
+    """Return the counts that *ask* is told, by Python; None without engine."""
     if find_spec("evening._slice") is None:
         return None
-    return answer(RUNNERS / f"{peer}.py", wish, lambda kept: PYTHON in kept)
+    return ask(RUNNERS / f"{peer}.py", enough=ours_is_there)
 
 
 def by_python(kept):
@@ -102,27 +102,22 @@ def row(cells):
     return nodes.row("", *[nodes.entry("", cell) for cell in cells])
 
 
-class Conformance(SphinxDirective):
+class Conformance(Bench):
     """``{conformance} PEER`` shows how the tests of a peer ended."""
 
+    has_content = False
     optional_arguments = 1
     option_spec: ClassVar = {"by-file": directives.flag}
 
-    def run(self):
+    def show(self):
         """Return the table, or one sentence where there is nothing to run."""
         peer = self.peer()
         for path in [*SHOWN[peer], *ALWAYS_SHOWN]:
             self.env.note_dependency(str(path))
-        try:
-            kept = counts(peer, wish(self))
-        except subprocess.SubprocessError as error:
-            said = getattr(error, "stderr", None) or error
-            raise self.error(f"{peer}.py failed: {said}") from None
+        kept = counts(peer, self.figures)
         if kept is None:
             text = NO_ENGINE[peer]
             return [placed(self, nodes.paragraph(text, text))]
-        if PYTHON not in kept:
-            return soon(self)
         if "by-file" in self.options:
             return [table(self, FILE_COLUMNS, by_file(kept))]
         return [table(self, COLUMNS, by_python(kept))]

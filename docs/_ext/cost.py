@@ -1,16 +1,14 @@
 """Figures that a bench measured, drawn as bars; and the directive ``{cost}``.
 
 A bench is a script of tests/bench/.  It runs once for a machine, for its
-versions and for the engine that is built; what it says is kept in
-build/bench/, so that all pages of one build show the same run.
+versions and for the engine that is built, and keeps what it measured; here
+is asked for it.
 """
 
-import hashlib
+import functools
 import json
-import platform
 import subprocess
 import sys
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,57 +38,26 @@ WAITS = {
 WIDTH, ROW, LEFT, RIGHT = 560, 32, 170, 84
 
 
-# -- Taking the figures, once.
+# -- Asking for figures: a script of tests/ keeps its own.
 
 
-def measured_files():
-    """Return what the figures come from: all benches, and the engine."""
-    files = [path for path in sorted(BENCHES.iterdir()) if path.is_file()]
-    engine = find_spec("evening._slice")
-    return [*files, Path(engine.origin)] if engine else files
-
-
-def key():
-    """Return what changes when the figures would."""
-    parts = [path.read_bytes() for path in measured_files()]
-    about = sys.version, platform.node(), version("greenlet")
-    parts += [part.encode() for part in about]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-def wish(directive):
+def wish(app):
     """Return how to ask for figures: only who draws them waits for them.
 
     A site that is served does not, nor does a build that shows no charts;
     for translators' messages their words are collected.
     """
-    app = directive.env.app
     draws = app.builder.format == "html" or app.builder.name == "gettext"
     return "--kept" if draws and not app.tags.has("serve") else "--found"
 
 
-def figures(name, wish="--kept"):
-    """Return what the bench *name* measured on this machine.
-
-    The *wish* of "--found" takes no time: None where nothing was kept.
-    """
-    path = KEPT / f"{name}.json"
-    if path.exists():
-        kept = json.loads(path.read_text("utf-8"))
-        if kept["key"] == key():
-            return kept["figures"]
-    if wish == "--found":
-        return None
-    script = BENCHES / f"{name}.py"
-    announce(script)
-    measured = said(script, "--json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept = {"key": key(), "figures": measured}
-    path.write_text(json.dumps(kept), "utf-8")
-    return measured
+def there(figures):
+    """Return whether there are any."""
+    return figures is not None
 
 
-def answer(script, wish, enough=lambda figures: figures is not None):
+@functools.cache
+def answer(script, wish, enough=there):
     """Return the figures that *script* keeps.
 
     Where they are not *enough* it measures, but with the *wish* of "--found".
@@ -98,7 +65,12 @@ def answer(script, wish, enough=lambda figures: figures is not None):
     found = said(script, "--found")
     if wish == "--found" or enough(found):
         return found
-    announce(script)
+    print(
+        f"measuring with {script.relative_to(ROOT)} (some minutes, once; "
+        "`make serve` does it beside the site) ...",
+        file=sys.stderr,
+        flush=True,
+    )
     return said(script, "--kept")
 
 
@@ -112,16 +84,6 @@ def said(script, wish):
         timeout=TIMEOUT,
     )
     return json.loads(child.stdout)
-
-
-def announce(script):
-    """Say what the build now waits for."""
-    print(
-        f"measuring with {script.relative_to(ROOT)} (some minutes, once; "
-        "`make serve` does it beside the site) ...",
-        file=sys.stderr,
-        flush=True,
-    )
 
 
 # -- Drawing them.
@@ -184,13 +146,16 @@ SOON = (
 )
 
 
-def soon(directive):
-    """Return what stands for a figure that is not there yet.
+def sources(script):
+    """Return what figures depend on: the script's folder, and the engine."""
+    files = [path for path in script.parent.iterdir() if path.is_file()]
+    engine = find_spec("evening._slice")
+    kept = KEPT / f"{script.stem}.json"
+    return [*files, kept, *([Path(engine.origin)] if engine else [])]
 
-    Another build may share what is read here, and draw it: it reads anew.
-    """
-    directive.env.note_reread()
-    return [placed(directive, nodes.paragraph(SOON, SOON))]
+
+class NotYet(Exception):
+    """The figures are not there, and this build doesn't wait for them."""
 
 
 class Bench(SphinxDirective):
@@ -198,24 +163,33 @@ class Bench(SphinxDirective):
 
     has_content = True
 
-    def measured(self, name):
-        """Return its figures, or raise an error that names page and line."""
-        self.env.note_dependency(str(KEPT / f"{name}.json"))
-        return self.told(
-            lambda: figures(name, wish(self)), BENCHES / f"{name}.py"
-        )
+    def run(self):
+        """Return what is shown, or what stands for it until it is there.
 
-    def told(self, ask, script):
-        """Return what *ask* gives, or raise what the bench's *script* said."""
-        for path in measured_files():
+        Another build may share what is read now, and draw it: it reads anew.
+        """
+        try:
+            return self.show()
+        except NotYet:
+            self.env.note_reread()
+            return [placed(self, nodes.paragraph(SOON, SOON))]
+
+    def figures(self, script, enough=there):
+        """Return what the *script* measured; raise NotYet if it has not.
+
+        Where it fails, raise an error that names page and line.
+        """
+        for path in sources(script):
             self.env.note_dependency(str(path))
         try:
-            return ask()
+            figures = answer(script, wish(self.env.app), enough)
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or error
-            raise self.error(
-                f"tests/bench/{script.name} failed: {said}"
-            ) from None
+            name = script.relative_to(ROOT)
+            raise self.error(f"{name} failed: {said}") from None
+        if not enough(figures):
+            raise NotYet
+        return figures
 
     def shown(self, svg, name):
         """Return the picture in a figure."""
@@ -228,11 +202,9 @@ class Bench(SphinxDirective):
 class Cost(Bench):
     """``{cost}`` draws what switching and waiting cost."""
 
-    def run(self):
+    def show(self):
         """Return a figure."""
-        measured = self.measured("cost")
-        if measured is None:
-            return soon(self)
+        measured = self.figures(BENCHES / "cost.py")
         switch, memory = measured["switch"], measured["memory"]
         groups = [
             ("CPU time there and back", SWITCHES, switch, "µs"),

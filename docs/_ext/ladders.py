@@ -8,7 +8,7 @@ cost.
 from docutils import nodes
 
 import loops
-from cost import BENCHES, KEPT, ROW, bar, canvas, soon, wish
+from cost import BENCHES, ROW, bar, canvas
 from frame import placed
 from swimlane import word
 
@@ -81,10 +81,7 @@ def told(median, step):
 
 def show(directive, name):
     """Return the nodes of one of the names."""
-    directive.env.note_dependency(str(KEPT / "ladder.json"))
-    measured = loops.figures(SCRIPT, wish(directive))
-    if measured is None:
-        return soon(directive)
+    measured = directive.figures(SCRIPT)
     svg = chart(name, measured)
     if svg is not None:
         return directive.shown(svg, f"bench-{name}")

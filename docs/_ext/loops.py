@@ -8,11 +8,9 @@ be reached, ``{bench} missed`` what was not, and ``{bench} with`` where the
 figures come from.
 """
 
-import functools
-
 from docutils import nodes
 
-from cost import BENCHES, KEPT, answer, bars, soon, wish
+from cost import BENCHES, bars
 from frame import placed
 
 SCRIPT = BENCHES / "loop.py"
@@ -81,15 +79,6 @@ ABSENT = (
 )
 NOTHING = "\N{EN DASH}"
 OLD = "another version of the library than this one"
-
-
-@functools.cache
-def figures(script=SCRIPT, wish="--kept"):
-    """Return what the bench measured on this machine.
-
-    The *wish* of "--found" takes no time: None where nothing was kept.
-    """
-    return answer(script, wish)
 
 
 # -- Charts.
@@ -295,10 +284,7 @@ NAMES = [*CHARTS, *TABLES]
 
 def show(directive, name):
     """Return the nodes of one of the names."""
-    directive.env.note_dependency(str(KEPT / "loop.json"))
-    measured = figures(wish=wish(directive))
-    if measured is None:
-        return soon(directive)
+    measured = directive.figures(SCRIPT)
     if name in CHARTS:
         svg = CHARTS[name](measured)
         if svg is not None:

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 
-from cost import ROOT, figures
+from cost import ROOT
 
 SCRIPTS = (
+    "bench/cost.py",
+    "bench/greenlet.py",
     "conformance/greenlet.py",
     "conformance/gevent.py",
     "bench/ladder.py",
@@ -33,8 +35,6 @@ def run(script):
 def main():
     """Measure all, one after the other."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    for name in "cost", "greenlet":
-        figures(name)
     for script in SCRIPTS:
         run(script)
 

@@ -4,11 +4,12 @@ Four ways to run a second thing: a plain call, a generator, a greenlet, a
 thread.  Rounds are interleaved and the median counts, for the machine may be
 busy.  Time is the process's CPU time, the kernel's share included.
 
-    python tests/bench/cost.py        prints a table
-    python tests/bench/cost.py --json prints what the book's chart reads
+    python tests/bench/cost.py          prints a table, and keeps it
+    python tests/bench/cost.py --kept   prints what the book draws, as JSON;
+                                        measures, if nothing kept holds
+    python tests/bench/cost.py --found  the same, or null: measures nothing
 """
 
-import json
 import platform
 import resource
 import statistics
@@ -22,8 +23,10 @@ from pathlib import Path
 # The bench beside this one has a package's name: look here last.
 sys.path.sort(key=str(Path(__file__).parent).__eq__)
 
+import kept
 from greenlet import getcurrent, greenlet
 
+KEPT = kept.BUILT / "cost.json"
 ROUNDS, TURNS = 9, 5_000
 WAITERS = 2_000
 
@@ -198,10 +201,10 @@ def main(arguments):
     if arguments[:1] == ["--wait-in"]:
         wait_in(arguments[1])
         return
-    figures = measure()
-    if arguments == ["--json"]:
-        json.dump(figures, sys.stdout)
+    key = kept.key([Path(__file__)])
+    if kept.answered(arguments, KEPT, key, measure):
         return
+    figures = kept.keep(KEPT, key, measure())
     print(*figures["with"].values())
     for name, microseconds in figures["switch"].items():
         print(f"switch {name:10} {microseconds:8.2f} µs")

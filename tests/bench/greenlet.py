@@ -7,8 +7,10 @@ median of the ratios that the rounds gave.  Time is the process's CPU time,
 the kernel's share included.  A switch is half of the way there and back.
 All run on one processor.
 
-    python tests/bench/greenlet.py          prints a table
-    python tests/bench/greenlet.py --json   prints what the book draws
+    python tests/bench/greenlet.py          prints a table, and keeps it
+    python tests/bench/greenlet.py --kept   prints what the book draws, as
+                                            JSON; measures, if nothing holds
+    python tests/bench/greenlet.py --found  the same, or null: measures nothing
     python tests/bench/greenlet.py --quick  takes seconds: it runs, no more
 
 The targets stand beside the ratios.  Nothing fails where one is missed: a
@@ -37,6 +39,7 @@ from typing import NamedTuple
 sys.path.sort(key=str(Path(__file__).parent).__eq__)
 
 import greenlet
+import kept
 
 from cost import in_thread, measured_with, processor, resident, timed
 from evening.greenlet import ThreadGreenlet, current_thread_greenlet
@@ -46,7 +49,9 @@ try:
 except ImportError:
     _slice = None  # told by main
 
+KEPT = kept.BUILT / "greenlet.json"
 GO_SOURCE = Path(__file__).with_name("channels.go")
+SOURCES = [kept.HERE / "cost.py", Path(__file__), GO_SOURCE]
 NOT_BUILT = (
     "tests/bench/greenlet.py: evening._slice is not built here, so there is "
     "nothing to compare: pip install -e . builds it where a C compiler is"
@@ -633,6 +638,11 @@ CHILDREN = {
 }
 
 
+def for_the_book():
+    """Return all figures, or why there are none."""
+    return measure(Effort()) if _slice else {"missing": NOT_BUILT}
+
+
 def main(arguments):
     """Do as the module's docstring says."""
     if arguments and arguments[0] in CHILDREN:
@@ -640,18 +650,19 @@ def main(arguments):
         done = CHILDREN[work](*(json.loads(one) for one in details))
         json.dump(done, sys.stdout)
         return
-    as_json, quick = "--json" in arguments, "--quick" in arguments
+    key = kept.key(SOURCES)
+    if kept.answered(arguments, KEPT, key, for_the_book):
+        return
     if _slice is None:
-        print(json.dumps({"missing": NOT_BUILT}) if as_json else NOT_BUILT)
-        sys.exit(not (as_json or quick))
+        print(NOT_BUILT)
+        sys.exit("--quick" not in arguments)
     if shutil.which("go") is None:
         print("Go is left out: there is no go command", file=sys.stderr)
-    figures = measure(QUICK if quick else Effort())
-    if as_json:
-        json.dump(figures, sys.stdout)
-        return
-    if quick:
+    if "--quick" in arguments:
+        figures = measure(QUICK)
         print("it runs; too quick to judge anything by")
+    else:
+        figures = kept.keep(KEPT, key, measure(Effort()))
     print(*figures["with"].values())
     print_times(figures)
     print_memory(figures)

@@ -14,9 +14,7 @@ process of its own; what counts is the CPU time of a round trip.
 What is kept lies in build/bench/ladder.json, as with loop.py.
 """
 
-import hashlib
 import itertools
-import json
 import select
 import statistics
 import subprocess
@@ -29,10 +27,12 @@ from typing import NamedTuple
 # A bench beside this one has a package's name: look here last.
 sys.path.sort(key=str(Path(__file__).parent).__eq__)
 
+import kept
 import loop
-from loop import HERE, ROOM
+from kept import HERE
+from loop import ROOM
 
-KEPT = loop.BUILT / "ladder.json"
+KEPT = kept.BUILT / "ladder.json"
 SOURCES = [HERE / name for name in ("climb.py", "ladder.py", "peel.py")]
 CONNECTIONS = 100
 
@@ -138,8 +138,7 @@ def saved(taken, rungs):
 
 def key():
     """Return what changes when the figures would, as in loop.py."""
-    parts = [path.read_bytes() for path in SOURCES]
-    return hashlib.sha256(b"".join([loop.key().encode(), *parts])).hexdigest()
+    return kept.key(SOURCES, loop.key())
 
 
 def for_the_book(figures):
@@ -163,17 +162,14 @@ def print_figures(figures):
 def main(arguments):
     """Do as the module's docstring says."""
     try:
-        if "--kept" in arguments:
-            figures = loop.kept(KEPT, key(), lambda: measure(BRIEF))
-            json.dump(for_the_book(figures), sys.stdout)
-        elif "--found" in arguments:
-            figures = loop.found(KEPT, key())
-            json.dump(figures and for_the_book(figures), sys.stdout)
-        elif "--quick" in arguments:
+        brief = partial(measure, BRIEF)
+        if kept.answered(arguments, KEPT, key(), brief, for_the_book):
+            return
+        if "--quick" in arguments:
             print_figures(measure(QUICK))
             print("it runs")
         else:
-            print_figures(loop.keep(KEPT, key(), measure(LONG)))
+            print_figures(kept.keep(KEPT, key(), measure(LONG)))
     except (loop.Died, subprocess.TimeoutExpired) as error:
         sys.exit(f"tests/bench/ladder.py: {error}")
 

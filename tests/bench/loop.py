@@ -40,11 +40,11 @@ from typing import NamedTuple
 # A bench beside this one has a package's name: look here last.
 sys.path.sort(key=str(Path(__file__).parent).__eq__)
 
+import kept
+from kept import BUILT, HERE
+
 from cost import measured_with, processor
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-BUILT = ROOT / "build/bench"
 KEPT = BUILT / "loop.json"
 SOURCES = [
     HERE / name
@@ -642,13 +642,7 @@ def key():
     With that one they would be taken anew at each change of a line; so we
     keep its hash among them, and the book says when it is another one.
     """
-    parts = [path.read_bytes() for path in SOURCES]
-    engine = find_spec("evening._slice")
-    if engine:
-        parts.append(Path(engine.origin).read_bytes())
-    about = [sys.version, platform.node(), version("greenlet")]
-    parts += [part.encode() for part in (*about, *versions().values())]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    return kept.key(SOURCES, *versions().values())
 
 
 def library():
@@ -658,32 +652,10 @@ def library():
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def kept(path, key, measure):
-    """Return the figures in *path* if *key* is theirs, or new ones."""
-    return found(path, key) or keep(path, key, measure())
-
-
-def found(path, key):
-    """Return the figures in *path* if *key* is theirs, or None."""
-    if path.exists():
-        file = json.loads(path.read_text("utf-8"))
-        if file["key"] == key:
-            return file["figures"]
-    return None
-
-
 def for_the_book(figures):
     """Add what became of the targets, and whether the library is the same."""
     current = figures["with"]["library"] == library()
     return figures | {"targets": judged(figures), "current": current}
-
-
-def keep(path, key, figures):
-    """Put the figures into *path*, where the book finds them; return them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"key": key, "figures": figures}, indent=1)
-    path.write_text(text, "utf-8")
-    return figures
 
 
 # -- Telling them.
@@ -745,18 +717,15 @@ def main(arguments):
     """Do as the module's docstring says."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end the servers
     try:
-        if "--kept" in arguments:
-            figures = kept(KEPT, key(), lambda: measure(BRIEF))
-            json.dump(for_the_book(figures), sys.stdout)
-        elif "--found" in arguments:
-            figures = found(KEPT, key())
-            json.dump(figures and for_the_book(figures), sys.stdout)
-        elif "--quick" in arguments:
+        brief = partial(measure, BRIEF)
+        if kept.answered(arguments, KEPT, key(), brief, for_the_book):
+            return
+        if "--quick" in arguments:
             print("too quick to judge anything by")
             print_figures(measure(QUICK))
             print("it runs")
         else:
-            print_figures(keep(KEPT, key(), measure(Effort())))
+            print_figures(kept.keep(KEPT, key(), measure(Effort())))
     except (Died, subprocess.TimeoutExpired) as error:
         sys.exit(f"tests/bench/loop.py: {error}")
 
