@@ -26,6 +26,7 @@ TESTS = [
         "greenlet",
         "hostile",
         "slicing",
+        "state",
         "core",
         "hub",
         "event",

@@ -8,17 +8,21 @@ from snippet import Snippet
 
 PATHS = sorted(SNIPPETS.rglob("*.py"))
 NAMES = [f"{path.parent.name}/{path.stem}" for path in PATHS]
-CASES = [(name, library) for name in NAMES for library in libraries(name)]
+CASES = [
+    pytest.param(name, library, id=f"{name}-{library}")
+    for name in NAMES
+    for library in libraries(name)
+]
 
 
 @pytest.fixture(scope="module")
 def started():
     for case in CASES:
-        start(*case)
+        start(*case.values)
 
 
 @pytest.mark.usefixtures("started")
-@pytest.mark.parametrize(("name", "library"), CASES, ids="-".join)
+@pytest.mark.parametrize(("name", "library"), CASES)
 def test_its_session_is_true(name, library):
     assert check(name, library) == ""
 

@@ -134,7 +134,7 @@ class ThreadGreenlet:
             raise TypeError(f"parent must be a greenlet, not {parent!r}")
         if self._parent is None:
             raise AttributeError("cannot set the parent of a main greenlet")
-        if self in lineage(parent):
+        if any(one is self for one in lineage(parent)):
             raise ValueError("cyclic parent chain")
         begun = self._state != "new"
         if begun and main_of(parent) is not main_of(self):
