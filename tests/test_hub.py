@@ -1347,6 +1347,8 @@ import signal, sys
 import evening, evening.socket
 from evening.hub import get_hub
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def spin(n):
     for _ in range(2):
         evening.sleep(0)
