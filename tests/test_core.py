@@ -149,6 +149,20 @@ def test_a_stopped_callback_is_not_called(loop, log):
     assert not callback.pending
 
 
+def test_many_alarms_of_a_turn_let_others_go_first_once(log):
+    def breed():
+        log.append("round")
+        loop.run_callback(breed)
+
+    loop = ours.Loop()
+    for _ in range(100):
+        loop.timer(0, priority=-1).start(list)
+    loop.run_callback(breed)
+    loop.run(nowait=True)
+    loop.destroy()
+    assert len(log) == ours.ROUNDS + 1
+
+
 def test_callbacks_that_breed_do_not_starve_a_timer(loop, log):
     def breed():
         if not log:

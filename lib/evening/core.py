@@ -602,21 +602,24 @@ class Loop:
                     self._feed_event(watcher)
 
     def _run_callbacks(self):
-        queue, mark = self.queue, self._mark
         for _ in range(ROUNDS):
-            if len(queue) == 1:
+            if len(self.queue) == 1:
                 break
-            queue.remove(mark)
-            queue.append(mark)
-            while (one := queue.popleft()) is not mark:
-                if type(one) is not Callback:
-                    self._call(one.switch, ())
-                elif (callback := one.callback) is not None:
-                    args = one.args
-                    one.callback = one.args = None
-                    self._call(callback, args)
-                    del callback, args  # nobody keeps them while others run
-            queue.appendleft(mark)
+            self._run_round()
+
+    def _run_round(self):
+        queue, mark = self.queue, self._mark
+        queue.remove(mark)
+        queue.append(mark)
+        while (one := queue.popleft()) is not mark:
+            if type(one) is not Callback:
+                self._call(one.switch, ())
+            elif (callback := one.callback) is not None:
+                args = one.args
+                one.callback = one.args = None
+                self._call(callback, args)
+                del callback, args  # nobody keeps them while others run
+        queue.appendleft(mark)
 
     def _fd_reify(self):
         for anfd in self._fdchanges:
@@ -720,6 +723,7 @@ class Loop:
             (queue.appendleft if first else queue.append)(watcher)
 
     def _invoke_pending(self):
+        fair = False  # whoever was woken has had a round
         while self._fed:
             self._fed -= 1  # the highest priority first
             one = next(filter(None, self._pendings.values())).popleft()
@@ -727,8 +731,9 @@ class Loop:
                 if one[2] is not None:  # nobody cancelled it meanwhile
                     self._call(one[2].switch, (one,))
             else:
-                if one.priority < 0:  # whoever was woken goes before it
-                    self._run_callbacks()
+                if one.priority < 0 and not fair:  # it lets them go first
+                    fair = True
+                    self._run_round()
                 if one.pending:  # nobody stopped it meanwhile
                     self._invoke(one)
 
