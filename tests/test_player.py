@@ -376,7 +376,9 @@ def test_an_address_names_a_step_and_follows_the_reader(play, base):
     )
     player.locator("input").focus()
     player.page.keyboard.press("ArrowRight")
-    assert player.page.url.endswith(f"#{name}@8")
+    player.page.wait_for_function(
+        "hash => location.hash === hash", arg=f"#{name}@8"
+    )
     player.page.evaluate(f"location.hash = '#{name}@3'")
     wait_for(player, 3)
 
