@@ -1,5 +1,6 @@
 """What tests share: the libraries of the contract, the site's browser."""
 
+import contextlib
 import functools
 import importlib
 import os
@@ -118,22 +119,35 @@ def browser():
         browser.close()
 
 
+@contextlib.contextmanager
+def served(folder, root):
+    """Serve *folder* below *root*, with its 404 page; yield the address."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            return super().translate_path(path.removeprefix(root[:-1]))
+
+        def send_error(self, code, *_):
+            self.send_response(code)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write((folder / "404.html").read_bytes())
+
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Handler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{root}"
+        server.shutdown()
+
+
 @pytest.fixture(scope="module")
 def address():
     """The site's address on a server of this process, on loopback."""
-
-    class Site(SimpleHTTPRequestHandler):
-        def translate_path(self, path):
-            return super().translate_path(path.removeprefix(PREFIX[:-1]))
-
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Site, directory=SITE)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
-        server.shutdown()
+    with served(SITE, PREFIX) as base:
+        yield base
 
 
 @pytest.fixture

@@ -3,23 +3,20 @@
 ``make site`` builds what these tests look at.
 """
 
-import contextlib
 import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 
-from conftest import PREFIX, ROOT, SITE, need
+from conftest import PREFIX, ROOT, SITE, need, served
 
 DECK = "talk/en/index.html"
 PAGES = sorted(
@@ -217,30 +214,6 @@ def build(folder, tags=(), below="", **env):
         timeout=120,
     )
     return site
-
-
-@contextlib.contextmanager
-def served(folder, root):
-    """Serve *folder* below *root*, with its 404 page; yield the address."""
-
-    class Handler(SimpleHTTPRequestHandler):
-        def translate_path(self, path):
-            return super().translate_path(path.removeprefix(root[:-1]))
-
-        def send_error(self, code, *_):
-            self.send_response(code)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write((folder / "404.html").read_bytes())
-
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Handler, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}{root}"
-        server.shutdown()
 
 
 @pytest.mark.parametrize(
